@@ -1,0 +1,50 @@
+"""
+What was accepted for one client and has not been handed to a transport yet: a queue with two limits.
+"""
+
+from __future__ import annotations
+
+from siotwisted.errors import QueueFull
+from siotwisted.outgoing import Outgoing
+
+__all__ = ["Outbox"]
+
+
+class Outbox:
+    """
+    The outgoing queue of one session: it refuses at the door and never drops what it let in.
+
+    :param maxMessages: how many messages may wait.
+    :param maxBytes: how many bytes their frames may have together.
+    :ivar bytes: how many bytes wait.
+    """
+
+    __slots__ = ("_maxBytes", "_maxMessages", "_waiting", "bytes")
+
+    def __init__(self, maxMessages: int, maxBytes: int) -> None:
+        self._maxMessages = maxMessages
+        self._maxBytes = maxBytes
+        self._waiting: list[Outgoing] = []
+        self.bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def accept(self, outgoing: Outgoing, size: int) -> None:
+        """
+        Take a message into the queue.
+
+        :param size: the bytes of its frame.
+        :raises QueueFull: if it does not fit; nothing changes then.
+        """
+        waiting = self._waiting
+        if len(waiting) >= self._maxMessages or self.bytes + size > self._maxBytes:
+            raise QueueFull(f"{len(waiting)} messages of {self.bytes} bytes wait")
+        waiting.append(outgoing)
+        self.bytes += size
+
+    def take(self) -> list[Outgoing]:
+        """Everything that waits, in order; the queue is empty afterwards."""
+        waiting, self._waiting = self._waiting, []
+        self.bytes = 0
+        return waiting

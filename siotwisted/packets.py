@@ -1,0 +1,76 @@
+"""
+The one vocabulary of all protocols: what a frame means, whatever its bytes look like.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, StrEnum
+from typing import Any, NamedTuple
+
+from siotwisted.errors import EncodeError
+from siotwisted.wire.jsontext import dumps
+
+__all__ = ["Kind", "Packet", "Reason", "messagePacket"]
+
+
+class Kind(Enum):
+    """What a packet is for."""
+
+    #: The server tells a new client its session id, which is the data.
+    OPEN = "open"
+    #: Either side ends the session.
+    CLOSE = "close"
+    #: A sign of life with a number, which the other side echoes.
+    HEARTBEAT = "heartbeat"
+    #: A message whose data is text.
+    MESSAGE = "message"
+    #: A message whose data is a value that JSON can hold.
+    JSON = "json"
+
+
+class Packet(NamedTuple):
+    """One packet: what it is for, what it carries, and the namespace it belongs to."""
+
+    kind: Kind
+    data: Any = None
+    namespace: str = "/"
+
+
+class Reason(StrEnum):
+    """Why a session ended. Each is also a plain string, in the words of Socket.IO where it has them."""
+
+    #: The client closed its transport, or lost it and did not come back in time.
+    TRANSPORT_CLOSE = "transport close"
+    #: The client's poll was answered, and it did not poll again in time.
+    RECONNECT_TIMEOUT = "reconnect timeout"
+    #: The client did not answer a heartbeat, and did not come back in time.
+    PING_TIMEOUT = "ping timeout"
+    #: The client sent something that its protocol forbids.
+    PARSE_ERROR = "parse error"
+    #: The client said goodbye.
+    CLIENT_DISCONNECT = "client namespace disconnect"
+    #: The application closed the connection.
+    SERVER_DISCONNECT = "server namespace disconnect"
+    #: The server was stopped.
+    SERVER_SHUTTING_DOWN = "server shutting down"
+
+
+def messagePacket(data: object) -> Packet:
+    """
+    The packet that says ``data`` to a client.
+
+    Text, UTF-8 bytes, numbers and booleans travel as text, as the first Socket.IO servers sent them; anything else as
+    JSON.
+
+    :raises EncodeError: if ``data`` is bytes that are not UTF-8, or a number that is not finite.
+    """
+    if isinstance(data, str):
+        return Packet(Kind.MESSAGE, data)
+    if isinstance(data, (int, float)):
+        return Packet(Kind.MESSAGE, dumps(data))
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        try:
+            return Packet(Kind.MESSAGE, str(data, "utf-8"))
+        except UnicodeDecodeError as error:
+            raise EncodeError("bytes are sent as text and must be UTF-8") from error
+    return Packet(Kind.JSON, data)

@@ -1,0 +1,67 @@
+"""
+The endpoint: what is under ``/socket.io/``, wherever in a site that is.
+
+A request's way from here: its path is read into a :class:`~siotwisted.dialects.Route`, the resource of its transport
+makes the checks at the door, and its body or its held answer becomes a transport of a session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from twisted.web.resource import Resource
+from twisted.web.server import Request
+
+from siotwisted.admission import Admission, Refusal
+from siotwisted.clientfiles import ClientFiles
+from siotwisted.dialects import Route
+from siotwisted.server import SocketIO
+from siotwisted.transports.http import TransportResource, refuse, setHeaders
+from siotwisted.transports.polling import JSONPPollingResource, XHRPollingResource
+from siotwisted.transports.streaming import HTMLFileResource, XHRMultipartResource
+from siotwisted.transports.websocket import SocketIOWebSocketFactory, WebSocketResource
+
+__all__ = ["SocketIOResource"]
+
+_NOT_FOUND = Refusal(404, "not a Socket.IO URL")
+
+
+class SocketIOResource(Resource):
+    """
+    A server's endpoint as a resource of Twisted Web: hang it anywhere in a ``Site``, with ``putChild(b"socket.io",
+    ...)``.
+
+    :param sio: the server.
+    :param clientFiles: client scripts to serve at the URLs that no transport has.
+    """
+
+    isLeaf = True
+
+    def __init__(self, sio: SocketIO, clientFiles: ClientFiles | None = None) -> None:
+        super().__init__()
+        self._admission = sio.admission
+        self._clientFiles = clientFiles
+        upgrade = partial(WebSocketResource, factory=SocketIOWebSocketFactory(sio))
+        self._transports: dict[str, Callable[[Admission, Route], TransportResource]] = {
+            "websocket": upgrade,
+            "flashsocket": upgrade,
+            "htmlfile": HTMLFileResource,
+            "xhr-multipart": XHRMultipartResource,
+            "xhr-polling": XHRPollingResource,
+            "jsonp-polling": JSONPPollingResource,
+        }
+
+    def render(self, request: Request) -> int | bytes:
+        """Serve a request by the transport that its path names."""
+        segments = [segment.decode("utf-8", "replace") for segment in request.postpath or ()]
+        route = self._admission.route(segments)
+        if route is not None:
+            return self._transports[route.transport](self._admission, route).render(request)
+        if self._clientFiles is not None:
+            file = self._clientFiles.get("/".join(segments))
+            if file is not None:
+                body: bytes = file.render(request)
+                return body
+        setHeaders(request, {})
+        return refuse(request, _NOT_FOUND)

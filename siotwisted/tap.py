@@ -1,0 +1,179 @@
+"""
+The ``twistd siochat`` command: its options, and the service that they describe.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from twisted.application.internet import StreamServerEndpointService
+from twisted.application.service import IService, MultiService, Service
+from twisted.application.strports import service as listeningService
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
+from twisted.logger import Logger
+from twisted.python.reflect import namedAny
+from twisted.python.usage import Options as UsageOptions
+from twisted.python.usage import UsageError
+from twisted.web.server import Site
+from zope.interface import implementer
+
+from siotwisted.chat import Chat, chatSite
+from siotwisted.clientfiles import ClientFiles
+from siotwisted.config import Config
+from siotwisted.dialects import SOCKETIO_06, SOCKETIO_06_CODECS
+from siotwisted.server import SocketIO
+from siotwisted.transports.flashpolicy import FlashPolicyFactory, FlashPolicySniffer, policyFile
+from siotwisted.wire.codec import Codec
+
+__all__ = ["Options", "makeService"]
+
+_DEFAULT_LISTEN = "tcp:8080:interface=127.0.0.1"
+#: A client that goes without a word is announced after this, in seconds: people look at a chat.
+_RECONNECT_TIMEOUT = 15.0
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in text.replace(",", " ").split() if word]
+
+
+def _codec(name: str) -> type[Codec]:
+    """A codec by its own name, or by the Python name of its class."""
+    for codec in SOCKETIO_06_CODECS:
+        if codec.name == name:
+            return codec
+    try:
+        found = namedAny(name)
+    except (AttributeError, ValueError, ImportError) as error:
+        raise UsageError(f"no such codec: {name}") from error
+    if not (isinstance(found, type) and issubclass(found, Codec)):
+        raise UsageError(f"not a codec: {name}")
+    return found
+
+
+class Options(UsageOptions):
+    """The command line of ``twistd siochat``."""
+
+    synopsis = "[options]"
+    longdesc = "A chat on Socket.IO: a page for people, and an endpoint for every client of Socket.IO 0.5 and 0.6."
+
+    optParameters: ClassVar[list[list[Any]]] = [
+        ["origins", "o", "", "Origins of other pages that may connect, such as 'example.com:*', separated by commas."],
+        ["transports", "t", ",".join(SOCKETIO_06.transports), "The transports to serve, separated by commas."],
+        ["codec", "c", "sio", "The codec of plain URLs: 'sio', 'streaming', or the Python name of a Codec class."],
+        ["client-files", "f", None, "A folder of client scripts to serve below /socket.io/."],
+        ["flash-policy", "p", "", "Domains of pages whose Flash may connect, separated by commas; '*' for all."],
+        ["flash-listen", None, None, "An endpoint to serve the Flash policy on, such as 'tcp:843', beside every port."],
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self["listen"] = []
+
+    def opt_listen(self, description: str) -> None:
+        """
+        An endpoint to listen on, as Twisted writes them; may be given again. [default: tcp:8080:interface=127.0.0.1]
+        """
+        self["listen"].append(description)
+
+    opt_l = opt_listen
+
+    def postOptions(self) -> None:
+        """
+        Turn the words into settings.
+
+        :raises UsageError: if they make no sense.
+        """
+        self["listen"] = self["listen"] or [_DEFAULT_LISTEN]
+        if self["flash-listen"] and not self["flash-policy"]:
+            raise UsageError("--flash-listen needs --flash-policy")
+        chosen = _codec(self["codec"])
+        try:
+            self["config"] = Config(
+                origins=_words(self["origins"]),
+                transports=_words(self["transports"]),
+                codecs=(chosen, *(codec for codec in SOCKETIO_06_CODECS if codec is not chosen)),
+                reconnectTimeout=_RECONNECT_TIMEOUT,
+            )
+            self["clients"] = ClientFiles(self["client-files"]) if self["client-files"] else None
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+
+
+@implementer(IStreamServerEndpoint)
+class AnnouncedEndpoint:
+    """
+    An endpoint that says in the log which address a browser should open.
+
+    :param endpoint: the one that listens.
+    :param scheme: ``http`` or ``https``.
+    """
+
+    _log = Logger()
+
+    def __init__(self, endpoint: IStreamServerEndpoint, scheme: str) -> None:
+        self._endpoint = endpoint
+        self._scheme = scheme
+
+    def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
+        """Listen, then say where."""
+        return self._endpoint.listen(protocolFactory).addCallback(self._listening)
+
+    def _listening(self, port: IListeningPort) -> IListeningPort:
+        address = port.getHost()
+        if isinstance(address, (IPv4Address, IPv6Address)):
+            host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address.host, address.host)
+            host = f"[{host}]" if ":" in host else host
+            self._log.info("chat: open {scheme}://{host}:{port}/", scheme=self._scheme, host=host, port=address.port)
+        else:
+            self._log.info("chat: listening on {address}", address=address)
+        return port
+
+
+class QuietSite(Site):
+    """A site without an access log: the URLs of polls hold session ids, which are secrets, and there are many."""
+
+    displayTracebacks = False
+
+    def log(self, request: object) -> None:
+        """Write nothing."""
+
+
+class SocketIOService(Service):
+    """
+    Ends a server's connections when the application stops.
+
+    :param sio: the server.
+    """
+
+    def __init__(self, sio: SocketIO) -> None:
+        self._sio = sio
+
+    def stopService(self) -> Deferred[None]:
+        """Stop the server; fires when all connections are closed."""
+        super().stopService()
+        return self._sio.stop()
+
+
+def makeService(options: Options) -> IService:
+    """The service that the options describe: the chat on every endpoint, and the Flash policy, if there is one."""
+    from twisted.internet import reactor
+
+    sio = SocketIO(reactor, options["config"])
+    Chat(sio)
+    factory: Any = QuietSite(chatSite(sio, options["clients"]))
+    parent = MultiService()
+    SocketIOService(sio).setServiceParent(parent)
+    domains = _words(options["flash-policy"])
+    if domains:
+        policy = policyFile(domains, "*")
+        factory = FlashPolicySniffer(factory, policy)
+        if options["flash-listen"]:
+            listeningService(options["flash-listen"], FlashPolicyFactory(policy)).setServiceParent(parent)
+    for description in options["listen"]:
+        listener: StreamServerEndpointService = listeningService(description, factory)
+        scheme = "https" if description.startswith("ssl:") else "http"
+        listener.endpoint = AnnouncedEndpoint(listener.endpoint, scheme)
+        listener.setServiceParent(parent)
+    return parent

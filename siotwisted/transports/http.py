@@ -1,0 +1,204 @@
+"""
+What all HTTP requests to the endpoint have in common: the checks at the door, the common headers, and how clients post.
+
+Every transport is a :class:`TransportResource`: a GET, once admitted, is made a transport of a session, and held;
+a POST, the same for all, brings messages. Answers carry fixed texts and nothing that the client said.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+from twisted.internet.interfaces import IAddress
+from twisted.logger import Logger
+from twisted.web.http import HTTPChannel
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request
+
+from siotwisted.admission import Admission, Refusal
+from siotwisted.dialects import Route
+from siotwisted.errors import ProtocolError
+from siotwisted.handshake import Handshake
+from siotwisted.session import Session
+from siotwisted.wire.wrappings import formField
+
+__all__ = ["TransportResource", "abort", "addressText", "answer", "refuse"]
+
+_log = Logger()
+
+_METHODS = "GET, POST, OPTIONS"
+_BAD_METHOD = Refusal(405, "method not allowed")
+_BAD_FORM = Refusal(400, "the body is not a form with one field named data")
+_NO_SESSION = Refusal(400, "messages need a session")
+_TOO_LARGE = Refusal(413, "payload too large")
+
+#: On every answer: nobody may keep it, guess its type, or learn the session id from where a link came.
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Vary": "Origin",
+}
+
+
+def addressText(address: IAddress) -> str:
+    """The host of an internet address, or whatever text another address has."""
+    return str(getattr(address, "host", None) or getattr(address, "name", None) or "")
+
+
+def setHeaders(request: Request, headers: dict[str, str]) -> None:
+    """Set response headers, beside those of every answer, and none that tells the server's version."""
+    request.responseHeaders.removeHeader("Server")
+    for name, value in (*_HEADERS.items(), *headers.items()):
+        request.responseHeaders.setRawHeaders(name, [value])
+
+
+def answer(request: Request, status: int, body: str) -> bytes:
+    """Give an answer whose body is a fixed text; to be returned from a ``render`` method."""
+    request.setResponseCode(status, HTTPStatus(status).phrase.encode("ascii"))
+    request.setHeader("Content-Type", "text/plain; charset=UTF-8")
+    return body.encode("utf-8")
+
+
+def abort(request: Request) -> None:
+    """Cut the request's TCP connection, without an answer."""
+    connection: Any = request.channel
+    if isinstance(connection, HTTPChannel):
+        connection = connection.transport
+    if connection is not None:
+        connection.abortConnection()
+
+
+def refuse(request: Request, refusal: Refusal) -> int | bytes:
+    """Say no; to be returned from a ``render`` method."""
+    _log.info(
+        "refused {address}: {message}",
+        address=addressText(request.getClientAddress()),
+        message=refusal.message,
+    )
+    if not refusal.status:
+        abort(request)
+        return NOT_DONE_YET
+    return answer(request, refusal.status, refusal.message)
+
+
+class TransportResource(Resource, ABC):
+    """
+    Base of all transports' resources. One is made for each request.
+
+    :param admission: the checks that it must pass.
+    :param route: what its URL asks for.
+    :cvar form: whether clients of this transport post by an HTML form, which changes line breaks.
+    """
+
+    isLeaf = True
+    form: ClassVar[bool] = False
+
+    def __init__(self, admission: Admission, route: Route) -> None:
+        super().__init__()
+        self._admission = admission
+        self._route = route
+
+    @abstractmethod
+    def admit(self, request: Request, handshake: Handshake | None) -> None:
+        """
+        Make a GET that passed all checks a transport of its session.
+
+        :param handshake: what a new client said; None if the request belongs to a session.
+        """
+
+    def render(self, request: Request) -> int | bytes:
+        """Check the request at the door, then serve it by its method."""
+        setHeaders(request, {})
+        refusal = self._admission.check(self._route, request.getHeader, request.isSecure())
+        if refusal is not None:
+            return refuse(request, refusal)
+        setHeaders(request, self._admission.corsHeaders(request.getHeader, request.isSecure()))
+        if request.method == b"GET":
+            return self.render_GET(request)
+        if request.method == b"POST":
+            return self.render_POST(request)
+        if request.method == b"OPTIONS":
+            return self.render_OPTIONS(request)
+        request.setHeader("Allow", _METHODS)
+        return refuse(request, _BAD_METHOD)
+
+    def render_OPTIONS(self, request: Request) -> bytes:
+        """Tell a browser that pages of this origin may do what clients do."""
+        request.setHeader("Access-Control-Allow-Methods", _METHODS)
+        request.setHeader("Access-Control-Allow-Headers", "Content-Type")
+        request.setHeader("Access-Control-Max-Age", "3600")
+        return answer(request, 200, "ok")
+
+    def render_GET(self, request: Request) -> int | bytes:
+        """Admit a client of a known session at once, and a new one when the application has agreed."""
+        if self._route.sessionID:
+            self.admit(request, None)
+            return NOT_DONE_YET
+        handshake = self._handshake(request)
+        decision = self._admission.authorize(self._route, handshake)
+        if not decision.called:
+            request.notifyFinish().addErrback(lambda _: decision.cancel())
+        decision.addCallback(self._decided, request, handshake)
+        return NOT_DONE_YET
+
+    def _decided(self, refusal: Refusal | None, request: Request, handshake: Handshake) -> None:
+        if request.channel is None:
+            return  # the client has left
+        # The server may have begun to stop meanwhile.
+        refusal = refusal or self._admission.check(self._route, request.getHeader, request.isSecure())
+        if refusal is None:
+            self.admit(request, handshake)
+        else:
+            body = refuse(request, refusal)
+            if isinstance(body, bytes):
+                request.write(body)
+                request.finish()
+
+    def session(self, handshake: Handshake | None) -> Session:
+        """The session that an admitted request belongs to; a new one for a new client."""
+        if handshake is not None:
+            return self._admission.registry.open(self._route, handshake)
+        session = self._admission.session(self._route)
+        assert session is not None, "the check has found it"
+        return session
+
+    def _handshake(self, request: Request) -> Handshake:
+        return Handshake(
+            method=request.method.decode("latin-1"),
+            path=request.path.decode("latin-1"),
+            headers={
+                name.decode("latin-1").lower(): ", ".join(value.decode("latin-1") for value in values)
+                for name, values in request.requestHeaders.getAllRawHeaders()
+            },
+            query={
+                name.decode("utf-8", "replace"): values[-1].decode("utf-8", "replace")
+                for name, values in request.args.items()
+            },
+            address=addressText(request.getClientAddress()),
+            secure=request.isSecure(),
+            time=self._admission.registry.clock.seconds(),
+            transport=self._route.transport,
+        )
+
+    def render_POST(self, request: Request) -> int | bytes:
+        """Hand the posted payload to the session; answered when its messages were dispatched."""
+        session = self._admission.session(self._route)
+        if session is None:
+            return refuse(request, _NO_SESSION)
+        limit = self._admission.registry.config.maxPayload
+        assert request.content is not None
+        body = request.content.read(3 * limit + 16)
+        if request.content.read(1):
+            return refuse(request, _TOO_LARGE)
+        try:
+            payload = formField(body, b"data")
+        except ProtocolError:
+            return refuse(request, _BAD_FORM)
+        if len(payload.encode("utf-8")) > limit:
+            return refuse(request, _TOO_LARGE)
+        if not session.dataReceived(payload, self.form):
+            return answer(request, 400, "bad payload")  # which the session has logged
+        return answer(request, 200, "ok")

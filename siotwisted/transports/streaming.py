@@ -1,0 +1,139 @@
+"""
+``htmlfile`` and ``xhr-multipart``: one GET request whose answer never ends.
+
+The first is a page in a hidden frame, to which every payload adds a script; the second a multipart body, of which every
+payload is a part, for the XMLHttpRequest of the Firefox of its time.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+from twisted.internet.interfaces import IPushProducer
+from twisted.python.failure import Failure
+from twisted.web.server import Request
+from zope.interface import implementer
+
+from siotwisted.handshake import Handshake
+from siotwisted.interfaces import ISessionTransport
+from siotwisted.packets import Reason
+from siotwisted.session import Session
+from siotwisted.transports.http import TransportResource, abort, setHeaders
+from siotwisted.wire.wrappings import HTMLFILE_OPENING, MULTIPART_OPENING, htmlfileScript, multipartPart
+
+__all__ = ["HTMLFileResource", "HTMLFileTransport", "XHRMultipartResource", "XHRMultipartTransport"]
+
+
+@implementer(ISessionTransport, IPushProducer)
+class StreamTransport(ABC):
+    """
+    One endless answer. While the client reads too slowly, it is not :attr:`ready`, and messages wait in the session.
+
+    :param request: the request that it answers.
+    :param session: whom to tell of its end.
+    """
+
+    __slots__ = ("_request", "_session", "ready")
+
+    name: ClassVar[str]
+    form: ClassVar[str]
+    headers: ClassVar[dict[str, str]]
+    opening: ClassVar[bytes]
+    streaming = True
+
+    def __init__(self, request: Request, session: Session) -> None:
+        self._request = request
+        self._session = session
+        self.ready = True
+        request.notifyFinish().addCallbacks(self._ended, self._cut)
+        setHeaders(request, self.headers)
+        request.registerProducer(self, True)
+        request.write(self.opening)
+
+    def _ended(self, _: object) -> None:
+        self._session.transportLost(self, Reason.SERVER_DISCONNECT)
+
+    def _cut(self, _: Failure) -> None:
+        self._session.transportLost(self, Reason.TRANSPORT_CLOSE)
+
+    def dress(self, frame: bytes) -> bytes:
+        """A frame stands in a wrapping of its own."""
+        return self.wrap(frame)
+
+    @staticmethod
+    @abstractmethod
+    def wrap(frame: bytes) -> bytes:
+        """One payload dressed for this stream."""
+
+    def write(self, chunks: Sequence[bytes]) -> None:
+        """Add frames to the answer."""
+        self._request.write(b"".join(chunks))
+
+    def loseConnection(self, farewell: Sequence[bytes] = ()) -> None:
+        """Add the last frames, and end the answer."""
+        if farewell:
+            self.write(farewell)
+        self._request.unregisterProducer()
+        self._request.finish()
+
+    def abortConnection(self) -> None:
+        """Cut the TCP connection."""
+        abort(self._request)
+
+    def pauseProducing(self) -> None:
+        """The client reads too slowly."""
+        self.ready = False
+
+    def resumeProducing(self) -> None:
+        """The client has read what was written."""
+        self.ready = True
+        self._session.transportReady()
+
+    def stopProducing(self) -> None:
+        """The connection is lost, as the request's own notification tells too."""
+        self.ready = False
+
+
+class HTMLFileTransport(StreamTransport):
+    """An endless page of scripts."""
+
+    __slots__ = ()
+
+    name = form = "htmlfile"
+    headers: ClassVar[dict[str, str]] = {
+        "Content-Type": "text/html; charset=utf-8",
+        "Content-Security-Policy": "default-src 'none'; script-src 'unsafe-inline'",
+    }
+    opening = HTMLFILE_OPENING
+    wrap = staticmethod(htmlfileScript)
+
+
+class XHRMultipartTransport(StreamTransport):
+    """An endless multipart body."""
+
+    __slots__ = ()
+
+    name = form = "xhr-multipart"
+    headers: ClassVar[dict[str, str]] = {"Content-Type": 'multipart/x-mixed-replace;boundary="socketio"'}
+    opening = MULTIPART_OPENING
+    wrap = staticmethod(multipartPart)
+
+
+class HTMLFileResource(TransportResource):
+    """The resource of ``htmlfile``, the streaming of Internet Explorer."""
+
+    def admit(self, request: Request, handshake: Handshake | None) -> None:
+        """Make the answer the session's stream."""
+        session = self.session(handshake)
+        session.attach(HTMLFileTransport(request, session))
+
+
+class XHRMultipartResource(TransportResource):
+    """The resource of ``xhr-multipart``, the streaming of Firefox."""
+
+    def admit(self, request: Request, handshake: Handshake | None) -> None:
+        """Make the answer the session's stream."""
+        session = self.session(handshake)
+        session.attach(XHRMultipartTransport(request, session))

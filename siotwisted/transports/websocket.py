@@ -1,0 +1,318 @@
+"""
+``websocket`` and ``flashsocket``: one Autobahn factory for both, below a Twisted Web resource or alone on a port.
+
+Inside a resource tree, :class:`WebSocketResource` checks the request as every transport does, takes the connection over
+from Twisted Web, and lets Autobahn answer the handshake. Alone on a port, Autobahn reads the request, and the protocol
+makes the same checks in :meth:`~SocketIOWebSocketProtocol.onConnect`. From there on, both are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any, Protocol
+from urllib.parse import unquote
+
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPushProducer
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
+from twisted.web.http import HTTPChannel
+from twisted.web.server import Request
+from zope.interface import implementer
+
+from siotwisted.admission import Admission, Refusal
+from siotwisted.dialects import Route
+from siotwisted.errors import ProtocolError
+from siotwisted.handshake import Handshake
+from siotwisted.interfaces import ISessionTransport
+from siotwisted.packets import Reason
+from siotwisted.session import Session
+from siotwisted.transports.http import TransportResource, addressText, refuse
+from siotwisted.wire.websocketframe import textFrame
+
+__all__ = ["SocketIOWebSocketFactory", "SocketIOWebSocketProtocol", "WebSocketResource", "takeOver"]
+
+_NO_UPGRADE = Refusal(426, "this is a WebSocket")
+_NO_HTTP_1 = Refusal(400, "WebSockets need HTTP/1.1")
+_BODY = Refusal(400, "a WebSocket handshake has no body")
+
+#: How long the head of a request may be, in bytes, where Autobahn reads it.
+_LONGEST_HEAD = 16384
+
+
+class HasAdmission(Protocol):
+    """What the factory needs of a :class:`~siotwisted.SocketIO`."""
+
+    @property
+    def admission(self) -> Admission:
+        """The checks for new clients, and the sessions."""
+
+
+@implementer(ISessionTransport, IPushProducer)
+class SocketIOWebSocketProtocol(WebSocketServerProtocol):
+    """
+    One WebSocket, as a transport of a session. Every message of the client is a payload; every frame of ours a message.
+
+    :ivar admitted: what a resource found out about the request before; None if the protocol has to.
+    """
+
+    factory: SocketIOWebSocketFactory
+    transport: Any  #: TCP, TLS or UNIX
+    form = "websocket"
+    streaming = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.admitted: tuple[Route, Handshake | None] | None = None
+        self._session: Session | None = None
+        self._decision: Deferred[Refusal | None] | None = None
+        self._paused = False
+
+    # The opening handshake.
+
+    def consumeData(self) -> None:
+        """Read what has come, unless the application still thinks about the request before it."""
+        if self._decision is not None:
+            return
+        if self.state == self.STATE_CONNECTING and b"\r\n\r\n" not in self.data[:_LONGEST_HEAD]:
+            if len(self.data) >= _LONGEST_HEAD:
+                self.failHandshake("the head of the request is too long", 431)
+            return
+        super().consumeData()
+
+    def onConnect(  # type: ignore[override]  # it may also return a Deferred
+        self, request: ConnectionRequest
+    ) -> Deferred[None] | None:
+        """
+        Decide whether the client may come in.
+
+        :raises ConnectionDeny: if it may not; Autobahn says so to the client.
+        """
+        if self.admitted is not None:
+            return None
+        admission = self.factory.admission
+        asked = self.factory.route(request.path)
+        if asked is None or asked.transport not in ("websocket", "flashsocket"):
+            raise ConnectionDeny(404, "no such transport")
+        secure = bool(self._transport_details.is_secure)
+        refusal = admission.check(asked, request.headers.get, secure)
+        if refusal is not None:
+            self._deny(refusal)
+        handshake = Handshake(
+            method="GET",
+            path=request.path,
+            headers=request.headers,
+            query={name: values[-1] for name, values in request.params.items()},
+            address=addressText(self.transport.getPeer()),
+            secure=secure,
+            time=admission.registry.clock.seconds(),
+            transport=asked.transport,
+        )
+        self.admitted = asked, handshake
+        if asked.sessionID:
+            return None
+        self._decision = admission.authorize(asked, handshake)
+        return self._decision.addCallback(self._decided)
+
+    def _decided(self, refusal: Refusal | None) -> None:
+        self._decision = None
+        if refusal is not None:
+            self._deny(refusal)
+
+    def _deny(self, refusal: Refusal) -> None:
+        if not refusal.status:
+            self.transport.abortConnection()
+        raise ConnectionDeny(refusal.status or 400, refusal.message)
+
+    def failHandshake(self, reason: str, code: int = 400, responseHeaders: list[tuple[str, str]] | None = None) -> None:
+        """Refuse the handshake with a fixed answer; the log gets the reason, in which the client may have its words."""
+        self.wasNotCleanReason = repr(reason[:100])
+        headers = [*(responseHeaders or ()), ("Connection", "close"), ("Content-Length", "0")]
+        self.sendHttpErrorResponse(code, HTTPStatus(code).phrase, headers)
+        self.dropConnection(abort=False)
+
+    # The client's side.
+
+    def onOpen(self) -> None:
+        """The handshake is done: this is the transport of its session now."""
+        assert self.admitted is not None
+        route, handshake = self.admitted
+        self.name = route.transport
+        admission = self.factory.admission
+        session = admission.session(route)
+        if session is None:
+            if handshake is None or route.sessionID or admission.registry.stopping:
+                self.transport.abortConnection()  # it ended, or the server stopped, during the handshake
+                return
+            session = admission.registry.open(route, handshake)
+        self._session = session
+        self.transport.registerProducer(self, True)
+        session.attach(self)
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        """A payload has come."""
+        session = self._session
+        if session is not None and not session.closed:
+            if isBinary:
+                session.fail(ProtocolError("a binary message"))
+            else:
+                session.dataReceived(payload.decode("utf-8"))
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        """The connection is gone. A client that says goodbye, as a page does that is closed, is not waited for."""
+        session, self._session = self._session, None
+        if session is not None:
+            if self.failedByMe:
+                session.transportLost(self, Reason.PARSE_ERROR, final=True)
+            else:
+                session.transportLost(self, Reason.TRANSPORT_CLOSE, final=wasClean)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The TCP connection is gone."""
+        super().connectionLost(reason)
+        if self._decision is not None:
+            self._decision.cancel()
+
+    # The server's side.
+
+    @property
+    def ready(self) -> bool:
+        """Whether it takes bytes now."""
+        return not self._paused and self.state == self.STATE_OPEN
+
+    def dress(self, frame: bytes) -> bytes:
+        """Every frame is a WebSocket message of its own."""
+        return textFrame(frame)
+
+    def write(self, chunks: Sequence[bytes]) -> None:
+        """Send messages, together."""
+        if self.state == self.STATE_OPEN:
+            self.transport.write(b"".join(chunks))
+
+    def loseConnection(self, farewell: Sequence[bytes] = ()) -> None:
+        """
+        Send the last messages, and begin the closing handshake; Autobahn cuts the connection of one who ignores it.
+        """
+        self.write(farewell)
+        self.sendClose(1000)
+
+    def abortConnection(self) -> None:
+        """Cut the TCP connection."""
+        self.transport.abortConnection()
+
+    def pauseProducing(self) -> None:
+        """The client reads too slowly."""
+        self._paused = True
+
+    def resumeProducing(self) -> None:
+        """The client has read what was written."""
+        self._paused = False
+        if self._session is not None:
+            self._session.transportReady()
+
+    def stopProducing(self) -> None:
+        """The connection is lost, as :meth:`onClose` tells too."""
+        self._paused = True
+
+
+class SocketIOWebSocketFactory(WebSocketServerFactory):
+    """
+    The WebSocket side of a server. A :class:`~siotwisted.SocketIOResource` has one of its own; another may serve
+    WebSockets alone, on any port.
+
+    :param sio: the server.
+    :param path: the path of the endpoint, where the factory is alone on a port.
+    """
+
+    protocol = SocketIOWebSocketProtocol  # type: ignore[assignment]
+    noisy = False
+
+    def __init__(self, sio: HasAdmission, path: str = "/socket.io") -> None:
+        self.admission = sio.admission
+        self._prefix = f"/{path.strip('/')}/".replace("//", "/")
+        config = self.admission.registry.config
+        super().__init__(server="", reactor=self.admission.registry.clock)
+        self.setProtocolOptions(
+            webStatus=False,
+            allowNullOrigin=True,  # origins are checked by our own rules
+            failByDrop=False,
+            maxFramePayloadSize=config.maxPayload,
+            maxMessagePayloadSize=config.maxPayload,
+            closeHandshakeTimeout=config.closeTimeout,
+        )
+
+    def route(self, path: str) -> Route | None:
+        """What the path of a URL asks for."""
+        if not path.startswith(self._prefix):
+            return None
+        return self.admission.route([unquote(segment) for segment in path[len(self._prefix) :].split("/")])
+
+
+class WebSocketResource(TransportResource):
+    """
+    The resource of ``websocket`` and ``flashsocket``.
+
+    :param factory: makes the protocols of admitted clients.
+    """
+
+    def __init__(self, admission: Admission, route: Route, factory: SocketIOWebSocketFactory) -> None:
+        super().__init__(admission, route)
+        self._factory = factory
+
+    def render_GET(self, request: Request) -> int | bytes:
+        """Serve a WebSocket's opening handshake, and nothing else."""
+        headers = request.requestHeaders
+        upgrades = ",".join(headers.getRawHeaders("Upgrade", []))
+        if "websocket" not in [each.strip().lower() for each in upgrades.split(",")]:
+            request.setHeader("Upgrade", "websocket")
+            return refuse(request, _NO_UPGRADE)
+        if not isinstance(request.channel, HTTPChannel):
+            return refuse(request, _NO_HTTP_1)
+        if headers.hasHeader("Transfer-Encoding") or request.getHeader("Content-Length") not in (None, "0"):
+            return refuse(request, _BODY)
+        return super().render_GET(request)
+
+    def render_POST(self, request: Request) -> int | bytes:
+        """A WebSocket takes messages by itself."""
+        return refuse(request, _NO_UPGRADE)
+
+    def admit(self, request: Request, handshake: Handshake | None) -> None:
+        """Make the connection a WebSocket, which joins its session when the handshake is done."""
+        protocol = self._factory.buildProtocol(request.getClientAddress())
+        assert isinstance(protocol, SocketIOWebSocketProtocol)
+        protocol.admitted = self._route, handshake
+        takeOver(request, protocol)
+
+
+def takeOver(request: Request, protocol: SocketIOWebSocketProtocol) -> None:
+    """
+    Give a protocol the connection of a request, for good, as if it had read the request itself.
+
+    What came behind the request, in the same segment or while the application was asked, follows it.
+    """
+    channel: Any = request.channel  # an HTTPChannel, whose methods the protocol's take the place of
+    transport = channel.transport
+    channel.setTimeout(None)
+    transport.unregisterProducer()
+    head = [b"%b %b HTTP/1.1" % (request.method, request.uri)]
+    head += [
+        b"%b: %b" % (name, value) for name, values in request.requestHeaders.getAllRawHeaders() for value in values
+    ]
+    behind = b"".join(channel._dataBuffer)
+    connectionLost = channel.connectionLost
+
+    def lost(reason: Failure) -> None:
+        del channel.dataReceived, channel.rawDataReceived, channel.connectionLost
+        protocol.connectionLost(reason)
+        connectionLost(reason)
+
+    channel.dataReceived = channel.rawDataReceived = protocol.dataReceived
+    channel.connectionLost = lost
+    protocol.makeConnection(transport)
+    protocol.dataReceived(b"\r\n".join(head) + b"\r\n\r\n" + behind)
+    producer = IPushProducer(transport, None)
+    if behind and producer is not None:
+        producer.resumeProducing()

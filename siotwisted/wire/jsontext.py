@@ -1,0 +1,87 @@
+"""
+JSON as Socket.IO may put it on the wire: strict both ways.
+
+What a browser can't parse is never written (``NaN``, raw surrogates), and what no browser writes is never read
+(``NaN``, numbers that overflow, nesting beyond :data:`MAX_DEPTH`), whatever the interpreter's own limits are.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any, NoReturn
+
+from siotwisted.errors import EncodeError, ProtocolError
+
+__all__ = ["MAX_DEPTH", "dumps", "loads"]
+
+#: How deep arrays and objects may nest in JSON that a peer sends.
+MAX_DEPTH = 64
+
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_NO_BRACKET = re.compile(r"[^][{}]+")
+_ONE_BRACKET = str.maketrans("{}", "[]")
+
+
+def _refuseConstant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        raise ValueError("number out of range")
+    return value
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_encodeASCII = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode
+_decode = json.JSONDecoder(parse_constant=_refuseConstant, parse_float=_finite).decode
+
+
+def dumps(value: object) -> str:
+    """
+    Write a value as compact JSON that UTF-8 can carry.
+
+    A text with lone surrogates, which UTF-8 can't carry, is written with escapes instead.
+
+    :param value: anything that JSON can hold.
+    :raises EncodeError: for a value that JSON can't hold: bytes, ``NaN``, an infinity, a cycle, an unknown type.
+    """
+    try:
+        text = _encode(value)
+        if not text.isascii():
+            try:
+                text.encode("utf-8")
+            except UnicodeEncodeError:
+                return _encodeASCII(value)
+        return text
+    except (TypeError, ValueError, RecursionError) as error:
+        raise EncodeError(f"not JSON: {error}") from error
+
+
+def _tooDeep(text: str) -> bool:
+    """Whether arrays and objects nest deeper than :data:`MAX_DEPTH` (or don't match, which is no JSON either)."""
+    if text.count("[") + text.count("{") <= MAX_DEPTH:
+        return False
+    brackets = _NO_BRACKET.sub("", _STRING.sub("", text)).translate(_ONE_BRACKET)
+    for _ in range(MAX_DEPTH):  # each round takes the innermost level away
+        if not brackets:
+            break
+        brackets = brackets.replace("[]", "")
+    return bool(brackets)
+
+
+def loads(text: str) -> Any:
+    """
+    Read a JSON text that a peer sent.
+
+    :raises ProtocolError: if it is not JSON, or nests too deep, or holds a number that Python can't hold.
+    """
+    if _tooDeep(text):
+        raise ProtocolError("JSON nested too deep")
+    try:
+        return _decode(text)
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError("bad JSON") from error

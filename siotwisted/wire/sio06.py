@@ -1,0 +1,87 @@
+"""
+``SIOCodec``: the frames of Socket.IO 0.5 and 0.6.
+
+A payload is zero or more frames back to back::
+
+    FRAME = "~m~" LENGTH "~m~" DATA        LENGTH: decimal, the UTF-16 code units of DATA
+    DATA  = "~h~" NUMBER                   a heartbeat, echoed by the client
+          | "~j~" JSON                     a value
+          | text                           the session id, if it is the first frame of all; otherwise a message
+
+Text that would be taken for one of the other two, or that a transport can't carry as it is, travels as a JSON string.
+Wire facts: the client of npm socket.io 0.6.18 and its server, run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from siotwisted.errors import ProtocolError
+from siotwisted.outgoing import Outgoing
+from siotwisted.packets import Kind, Packet
+from siotwisted.wire.codec import Codec, isPlainText
+from siotwisted.wire.jsontext import dumps, loads
+from siotwisted.wire.units import formCandidates, fromUnits, toUnits, unitCount
+
+__all__ = ["SIOCodec", "frame"]
+
+_HEADER = re.compile("~m~([0-9]{1,7})~m~")
+
+
+def frame(data: str) -> str:
+    """One frame around ``data``."""
+    return f"~m~{unitCount(data)}~m~{data}"
+
+
+class SIOCodec(Codec):
+    """The codec of the clients 0.5 and 0.6: ``~m~`` frames."""
+
+    __slots__ = ()
+
+    name = "sio"
+
+    def encode(self, outgoing: Outgoing) -> str:
+        """The ``~m~`` frame of a packet; this codec has no words for :attr:`~siotwisted.packets.Kind.CLOSE`."""
+        kind, text = outgoing.packet.kind, outgoing.text
+        if kind is Kind.MESSAGE:
+            plain = isPlainText(text) and not text.startswith(("~h~", "~j~"))
+            return frame(text if plain else "~j~" + dumps(text))
+        if kind is Kind.JSON:
+            return frame("~j~" + text)
+        if kind is Kind.HEARTBEAT:
+            return frame("~h~" + text)
+        return frame(text) if kind is Kind.OPEN else ""
+
+    def decode(self, payload: str, form: bool = False) -> Iterator[Packet]:
+        """The packets of one payload; see :meth:`Codec.decode <siotwisted.wire.codec.Codec.decode>`."""
+        units = toUnits(payload)
+        position, end = 0, len(units)
+        while position < end:
+            header = _HEADER.match(units, position)
+            if header is None:
+                raise ProtocolError("a frame does not begin with ~m~LENGTH~m~")
+            count, start = int(header.group(1)), header.end()
+            if form:
+                data, position = self._formData(units, start, count)
+            else:
+                position = start + count
+                if position > end:
+                    raise ProtocolError("a frame is longer than its payload")
+                data = units[start:position]
+            yield self._packet(fromUnits(data))
+
+    @staticmethod
+    def _formData(units: str, start: int, count: int) -> tuple[str, int]:
+        for data, position in formCandidates(units, start, count):
+            if position == len(units) or units.startswith("~m~", position):
+                return data, position
+        raise ProtocolError("no reading of a form's line breaks gives whole frames")
+
+    @staticmethod
+    def _packet(data: str) -> Packet:
+        if data.startswith("~j~"):
+            return Packet(Kind.JSON, loads(data[3:]))
+        if data.startswith("~h~"):
+            return Packet(Kind.HEARTBEAT, data[3:])
+        return Packet(Kind.MESSAGE, data)

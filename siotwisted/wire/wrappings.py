@@ -1,0 +1,85 @@
+"""
+How payloads are dressed for the transports that can't carry them bare, and how the bodies of POST requests are
+undressed.
+
+===================  ==========================================================================
+jsonp-polling        ``io.JSONP[INDEX]._("PAYLOAD");``, a script that the page runs
+htmlfile             ``<script>parent.s._("PAYLOAD", document);</script>`` in an endless page
+xhr-multipart        ``Content-Type: ...\\n\\nPAYLOAD\\n--socketio\\n`` in an endless multipart body
+POST                 ``data=PAYLOAD``, form-encoded
+===================  ==========================================================================
+
+Wire facts: the browser client of Socket.IO 0.6.3 and the server of npm socket.io 0.6.18.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote_to_bytes
+
+from siotwisted.errors import ProtocolError
+from siotwisted.wire.jsontext import dumps
+
+__all__ = [
+    "HTMLFILE_OPENING",
+    "MULTIPART_OPENING",
+    "formField",
+    "htmlfileScript",
+    "jsonpCall",
+    "multipartPart",
+    "quoted",
+]
+
+#: What browsers want to see before they show the first script of a page that never ends.
+HTMLFILE_OPENING = b"<html><body>" + b" " * 244
+#: The boundary before the first part.
+MULTIPART_OPENING = b"--socketio\n"
+
+#: JSON that may stand in a script and in an HTML page: engines of 2011 take U+2028 for a line break, and HTML parsers
+#: look for tags even inside a script's string.
+_UNSAFE = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
+
+
+def quoted(frame: bytes) -> bytes:
+    """
+    The inside of a script's string that holds ``frame``; such insides may be joined.
+
+    :param frame: UTF-8.
+    """
+    return dumps(frame.decode("utf-8"))[1:-1].translate(_UNSAFE).encode("utf-8")
+
+
+def jsonpCall(index: int, inside: bytes) -> bytes:
+    """The script that answers a JSONP poll, around a :func:`quoted` payload."""
+    return b'io.JSONP[%d]._("%b");' % (index, inside)
+
+
+def htmlfileScript(frame: bytes) -> bytes:
+    """The script that carries one payload in an htmlfile stream."""
+    return b'<script>parent.s._("%b", document);</script>' % quoted(frame)
+
+
+def multipartPart(frame: bytes) -> bytes:
+    """One payload as a part of a multipart stream, with the boundary that lets the browser deliver it at once."""
+    return b"Content-Type: text/plain; charset=UTF-8\n\n%b\n--socketio\n" % frame
+
+
+_BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+
+
+def formField(body: bytes, name: bytes) -> str:
+    """
+    The value of the only field ``name`` of a form-encoded body, whatever content type was claimed for it.
+
+    :return: the text; bytes that are not UTF-8 come from a page in a Western character set and are read as
+        windows-1252.
+    :raises ProtocolError: if there is no such field, or two, or a broken escape.
+    """
+    values = [value for key, _, value in (part.partition(b"=") for part in body.split(b"&", 8)) if key == name]
+    if len(values) != 1 or _BAD_ESCAPE.search(values[0]):
+        raise ProtocolError("the body is not a form with the one field that is expected")
+    value = unquote_to_bytes(values[0].replace(b"+", b" "))
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("windows-1252", "replace")
