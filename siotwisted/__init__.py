@@ -8,6 +8,7 @@ Twisted Web site, and a :class:`SocketIOWebSocketFactory` serves its WebSockets 
 from siotwisted._version import __version__ as _version
 from siotwisted.config import Config
 from siotwisted.errors import EncodeError, QueueFull, SessionClosed, SocketIOError
+from siotwisted.namespaces import Connection
 from siotwisted.resource import SocketIOResource
 from siotwisted.server import SocketIO
 from siotwisted.transports.websocket import SocketIOWebSocketFactory
@@ -18,6 +19,7 @@ from siotwisted.wire.sio06streaming import SIOStreamingCodec
 __all__ = [
     "Codec",
     "Config",
+    "Connection",
     "EncodeError",
     "QueueFull",
     "SIOCodec",

@@ -21,26 +21,22 @@ __all__ = ["SocketIO"]
 _Handler = TypeVar("_Handler", bound=Callable[..., object])
 
 
-class SocketIO:
+class SocketIO(Namespace):
     """
-    A Socket.IO server, to be reached through a :class:`~siotwisted.SocketIOResource`, a
-    :class:`~siotwisted.SocketIOWebSocketFactory`, or any number of both: they share its sessions.
+    A Socket.IO server, and the namespace that all its clients are in.
+
+    Clients reach it through a :class:`~siotwisted.SocketIOResource`, a :class:`~siotwisted.SocketIOWebSocketFactory`, or
+    any number of both: they share its sessions.
 
     :param reactor: for the time, and to write at the end of its turns.
     :param config: the settings; the defaults if left out.
     """
 
     def __init__(self, reactor: IReactorTime, config: Config | None = None) -> None:
+        super().__init__()
         self.config = config or Config()
         self.registry = SessionRegistry(reactor, self.config, self)
         self.admission = Admission(self.registry)
-        self._namespace = Namespace()
-        self.onConnect = self._namespace.onConnect
-        self.onMessage = self._namespace.onMessage
-        self.onDisconnect = self._namespace.onDisconnect
-        self.broadcast = self._namespace.broadcast
-        self.broadcastExcept = self._namespace.broadcastExcept
-        self.getConnection = self._namespace.getConnection
 
     def authorize(self, handler: _Handler) -> _Handler:
         """
@@ -64,12 +60,12 @@ class SocketIO:
 
     def sessionOpened(self, session: Session) -> None:
         """A session has its first transport."""
-        self._namespace.connected(session)
+        self.connected(session)
 
     def packetReceived(self, session: Session, packet: Packet) -> None:
         """A session got a message. The realms of the streaming codec all meet in the one namespace."""
-        self._namespace.received(session, packet)
+        self.received(session, packet)
 
     def sessionClosed(self, session: Session, reason: Reason) -> None:
         """A session has ended."""
-        self._namespace.disconnected(session, reason)
+        self.disconnected(session, reason)

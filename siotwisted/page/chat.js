@@ -3,13 +3,14 @@
 /*
  * The chat page's script, in two parts that meet at one small interface.
  *
- * Protocol: `SocketIO06`, a client of Socket.IO 0.6. It knows nothing of the page. Another generation's client can
- * take its place if it has:
+ * Protocol: `SocketIO06`, a client of Socket.IO 0.6. It knows nothing of the page. Another generation's client
+ * can take its place if it has:
  *
- *   new Client(base, transports, listener)   base: URL of the endpoint, ending in "/"; transports: names to try, in order
+ *   new Client(base, transports, listener)   base: the endpoint's URL, ending in "/"; transports: names in order
  *   client.open()  client.close()  client.retryNow()
- *   client.send(value)    a Promise: fulfilled when the server has it, rejected when the session was lost first
- *   client.id  client.transport  client.connected  client.failures   (failures: attempts in a row without a session)
+ *   client.send(value)   a Promise: fulfilled when the server has it, rejected when the session was lost first
+ *   client.id  client.transport  client.connected
+ *   client.failures      attempts in a row that brought no session
  *   listener.connected(id)  listener.message(value)  listener.disconnected()  listener.changed()
  *
  * Page: `Log` draws entries, `Chat` knows what the server's messages mean and keeps what is still to be sent.
@@ -55,8 +56,9 @@ function dataOf(value) {
 }
 
 /*
- * A carrier moves payloads for one session: `received(payload)` and `lost()` are called by it; `send(data, delivered)`,
- * `opened(id)` and `stop()` by its owner. `silence` is how long it may be quiet before it counts as dead.
+ * A carrier moves payloads for one session: `received(payload)` and `lost()` are called by it;
+ * `send(data, delivered)`, `opened(id)` and `stop()` by its owner. `silence` is how long it may be quiet before
+ * it counts as dead.
  */
 
 class WebSocketCarrier {
@@ -156,10 +158,11 @@ class PollingCarrier {
   async #ask(path, options) {
     const timer = setTimeout(this.#lost, this.silence);
     try {
-      const answer = await fetch(this.#base + path, { ...options, cache: "no-store", signal: this.#abort.signal });
+      const signal = this.#abort.signal;
+      const answer = await fetch(this.#base + path, { ...options, cache: "no-store", signal });
       if (answer.status !== 200) throw new Error(`the server answered ${answer.status}`);
       const body = await answer.text();
-      return this.#abort.signal.aborted ? null : body;
+      return signal.aborted ? null : body;
     } catch {
       if (!this.#abort.signal.aborted) this.#lost();
       return null;
@@ -169,7 +172,7 @@ class PollingCarrier {
   }
 }
 
-/** A Socket.IO 0.6 client that falls back from transport to transport and comes back after a loss as a new session. */
+/** A client that falls back from transport to transport and comes back after a loss as a new session. */
 class SocketIO06 {
   static transports = { "websocket": WebSocketCarrier, "xhr-polling": PollingCarrier };
 
@@ -347,7 +350,7 @@ class Log {
 
   constructor() {
     this.#root.addEventListener("scroll", () => {
-      // While the log's own height changes, a scroll is the browser's doing and says nothing about the reader.
+      // While the log's own height changes, a scroll is the browser's doing and tells nothing of the reader.
       if (this.#root.clientHeight !== this.#height) return;
       this.#atEnd = this.#root.scrollHeight - this.#root.scrollTop - this.#root.clientHeight < NEAR_END;
       if (this.#atEnd) this.#countUnread(0);
@@ -406,11 +409,11 @@ class Log {
     return entry;
   }
 
-  /** Add an entry, before those that still wait to be sent. `follow`: go to the end wherever the reader is. */
+  /** Add an entry, before those that still wait to be sent. `follow`: go to the end, wherever the reader is. */
   add(entry, follow = false) {
     entry.classList.add("fresh");
-    const waiting = entry.classList.contains("waiting") ? null : this.#root.querySelector(":scope > .waiting");
-    this.#root.insertBefore(entry, waiting);
+    const waits = entry.classList.contains("waiting");
+    this.#root.insertBefore(entry, waits ? null : this.#root.querySelector(":scope > .waiting"));
     this.#group(entry);
     if (entry.nextElementSibling !== null) this.#group(entry.nextElementSibling);
     if (follow || this.#atEnd) {
@@ -495,6 +498,11 @@ class OwnIds {
   }
 }
 
+/** Whether this is a message as the server tells it: who, and what. */
+function isPair(said) {
+  return Array.isArray(said) && said.length === 2;
+}
+
 /** What the server's messages mean, and what the person here does. */
 class Chat {
   #log = new Log();
@@ -507,7 +515,7 @@ class Chat {
   #greeting = false;
   /** Entries of earlier sessions, shown until this session's history takes their place. */
   #old = [];
-  /** Own messages the server may not have: {text, entry, id, tries}. `id` is the session that tried last, or "". */
+  /** Own messages the server may not have: {text, entry, id, tries}; `id`: the session that tried last, or "". */
   #outbox = [];
 
   constructor(base, transports) {
@@ -610,10 +618,10 @@ class Chat {
   }
 
   #received(value) {
-    const known = typeof value === "object" && value !== null;
-    if (known && Array.isArray(value.buffer)) this.#history(value.buffer);
-    else if (known && Array.isArray(value.message)) this.#log.add(this.#said(value.message, new Date()));
-    else if (known && typeof value.announcement === "string") this.#log.add(this.#announced(value.announcement));
+    const { buffer, message, announcement } = value ?? {};
+    if (Array.isArray(buffer)) this.#history(buffer);
+    else if (isPair(message)) this.#log.add(this.#said(message, new Date()));
+    else if (typeof announcement === "string") this.#log.add(this.#announced(announcement));
     else this.#log.add(this.#log.note(typeof value === "string" ? value : JSON.stringify(value)));
     if (this.#greeting) {
       this.#greeting = false;
@@ -623,7 +631,7 @@ class Chat {
 
   /** The messages from before this session: they take the place of what was shown until now. */
   #history(buffer) {
-    const said = buffer.map((item) => item?.message).filter(Array.isArray);
+    const said = buffer.map((item) => item?.message).filter(isPair);
     // A message whose fate was unknown when the session broke, and which is in here, did arrive.
     const arrived = said.slice();
     this.#outbox = this.#outbox.filter((item) => {
@@ -632,7 +640,8 @@ class Chat {
       return index < 0;
     });
     const kept = new Set(this.#outbox.map((item) => item.entry));
-    this.#log.replace(this.#old.filter((entry) => !kept.has(entry)), said.map((pair) => this.#said(pair, null)));
+    const old = this.#old.filter((entry) => !kept.has(entry));
+    this.#log.replace(old, said.map((pair) => this.#said(pair, null)));
     this.#old = [];
   }
 
@@ -652,7 +661,8 @@ class Chat {
   #showState() {
     const { connected, failures, transport } = this.#client;
     const gone = !navigator.onLine || failures >= 4;
-    const state = connected ? "connected" : gone ? "offline" : this.#everConnected ? "reconnecting" : "connecting";
+    const away = gone ? "offline" : this.#everConnected ? "reconnecting" : "connecting";
+    const state = connected ? "connected" : away;
     const status = document.getElementById("status");
     // Attempts come and go; only a change of words is worth saying aloud.
     if (status.dataset.state !== state) {
