@@ -25,8 +25,8 @@ class SocketIO(Namespace):
     """
     A Socket.IO server, and the namespace that all its clients are in.
 
-    Clients reach it through a :class:`~siotwisted.SocketIOResource`, a :class:`~siotwisted.SocketIOWebSocketFactory`, or
-    any number of both: they share its sessions.
+    Clients reach it through a :class:`~siotwisted.SocketIOResource`, a :class:`~siotwisted.SocketIOWebSocketFactory`,
+    or any number of both: they share its sessions.
 
     :param reactor: for the time, and to write at the end of its turns.
     :param config: the settings; the defaults if left out.
