@@ -690,5 +690,6 @@ followKeyboard();
 {
   const names = Object.keys(SocketIO06.transports);
   const forced = new URLSearchParams(location.search).get("transport");
-  new Chat(new URL("/socket.io/", location.href), names.includes(forced) ? [forced] : names);
+  // The URL that names this script's codec, whichever one the server gives its plain URLs.
+  new Chat(new URL("/socket.io/sio/", location.href), names.includes(forced) ? [forced] : names);
 }
