@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 __all__ = ["Handlers"]
 
@@ -41,14 +42,18 @@ class Handlers:
         for handler in self._handlers:
             try:
                 result = handler(*arguments)
-            except Exception:
-                self._log.failure("{occasion} handler {handler!r} failed", occasion=self._occasion, handler=handler)
+            except (Exception, SystemExit):  # an application that exits does so with its reactor
+                self._failed(Failure(), handler)
             else:
                 if isinstance(result, Deferred):
                     result.addErrback(self._failed, handler)
                 elif inspect.iscoroutine(result):
                     coroutine: Coroutine[Deferred[Any], Any, Any] = result
                     Deferred.fromCoroutine(coroutine).addErrback(self._failed, handler)
+                elif inspect.isgenerator(result):
+                    self._failed(
+                        Failure(TypeError("a generator, of which nothing has run: use inlineCallbacks")), handler
+                    )
 
-    def _failed(self, failure: Any, handler: Callable[..., object]) -> None:
+    def _failed(self, failure: Failure, handler: Callable[..., object]) -> None:
         self._log.failure("{occasion} handler {handler!r} failed", failure, occasion=self._occasion, handler=handler)

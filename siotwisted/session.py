@@ -144,6 +144,7 @@ class Session:
         if self.closed:
             return
         self.closed = True
+        self._registry.forget(self)
         transport = self.transport
         if transport is not None:
             farewell = self._waiting()
@@ -177,10 +178,10 @@ class Session:
         self.transport = transport
         self.transportName = transport.name
         self.codec.makeConnection(transport)
-        if previous is not None:
-            previous.loseConnection()
         self._wakeIn(self._config.heartbeatInterval if transport.streaming else self._config.pollDuration)
         self._scheduleFlush()
+        if previous is not None:
+            previous.loseConnection()
         if not self._opened:
             self._opened = True
             self._registry.receiver.sessionOpened(self)
@@ -307,7 +308,9 @@ class Session:
         self._heartbeats += 1
         self._heartbeat = Outgoing(Packet(Kind.HEARTBEAT, str(self._heartbeats)))
         self._wakeIn(self._config.heartbeatTimeout)
-        self.codec.send([*(self._waiting() if stream.ready else ()), self._heartbeat])
+        # Small as it is, it is sent to a client that reads too slowly too, which has no more time for it than others.
+        waiting = self._waiting() if stream.ready or self._greeting is not None else []
+        self.codec.send([*waiting, self._heartbeat])
 
 
 class SessionRegistry:
@@ -329,6 +332,7 @@ class SessionRegistry:
         self._sessions: dict[str, Session] = {}
         self._flushes: list[Session] = []
         self._stopped: Deferred[None] | None = None
+        self._closing = False
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -353,13 +357,16 @@ class SessionRegistry:
         self._sessions[session.id] = session
         return session
 
+    def forget(self, session: Session) -> None:
+        """A session is about to end: no request finds it any more."""
+        del self._sessions[session.id]
+
     def ended(self, session: Session, reason: Reason, undelivered: int) -> None:
         """
-        A session has ended: forget it and tell the receiver.
+        A session has ended: tell the receiver.
 
         :param undelivered: how many messages it had accepted that were never written.
         """
-        del self._sessions[session.id]
         if undelivered:
             self.log.warn(
                 "session {label} ended ({reason}) with {undelivered} messages undelivered",
@@ -372,8 +379,7 @@ class SessionRegistry:
     def transportGone(self, transport: ISessionTransport) -> None:
         """A transport has ended."""
         self.transports.discard(transport)
-        if self._stopped is not None and not self.transports and not self._stopped.called:
-            self._stopped.callback(None)
+        self._checkStopped()
 
     def flushSoon(self, session: Session) -> None:
         """Have ``session.flush()`` called at the end of this turn of the reactor."""
@@ -384,7 +390,10 @@ class SessionRegistry:
     def _flushAll(self) -> None:
         sessions, self._flushes = self._flushes, []
         for session in sessions:
-            session.flush()
+            try:
+                session.flush()
+            except Exception:  # of a codec that is not ours
+                self.log.failure("session {label} could not be written to", label=session.label)
 
     def stop(self) -> Deferred[None]:
         """
@@ -395,10 +404,15 @@ class SessionRegistry:
         """
         if self._stopped is None:
             self._stopped = Deferred()
+            self._closing = True
             for session in self:
                 session.close(Reason.SERVER_SHUTTING_DOWN)
-            if not self.transports:
-                self._stopped.callback(None)
+            self._closing = False
+            self._checkStopped()
         result: Deferred[None] = Deferred()
         self._stopped.addCallback(lambda _: result.callback(None))
         return result
+
+    def _checkStopped(self) -> None:
+        if self._stopped is not None and not (self._closing or self.transports or self._stopped.called):
+            self._stopped.callback(None)

@@ -24,6 +24,8 @@ __all__ = ["FlashPolicyFactory", "FlashPolicySniffer", "policyFile"]
 _REQUEST = b"<policy-file-request/>\0"
 #: How long the question may take, in seconds.
 _TIMEOUT = 5.0
+#: How long a connection may be silent at first, in seconds.
+_SILENCE = 60.0
 
 
 def policyFile(domains: Iterable[str], ports: str) -> bytes:
@@ -90,7 +92,7 @@ class FlashPolicyFactory(Factory):
         return FlashPolicyProtocol(self._policy)
 
 
-class SniffingProtocol(Protocol):
+class SniffingProtocol(Protocol, TimeoutMixin):
     """
     Looks at the first byte of a connection and gives all to the protocol that it speaks.
 
@@ -101,15 +103,26 @@ class SniffingProtocol(Protocol):
     def __init__(self, web: IProtocol, flash: IProtocol) -> None:
         self._web = web
         self._flash = flash
+        self._chosen: IProtocol | None = None
+
+    def connectionMade(self) -> None:
+        """Wait for the first byte, for a while."""
+        self.setTimeout(_SILENCE)
 
     def dataReceived(self, data: bytes) -> None:
-        """Choose, and be out of the way from now on."""
-        chosen = self._flash if data.startswith(b"<") else self._web
-        assert self.transport is not None
-        self.dataReceived = chosen.dataReceived  # type: ignore[method-assign]
-        self.connectionLost = chosen.connectionLost  # type: ignore[method-assign, assignment]
-        chosen.makeConnection(self.transport)
-        chosen.dataReceived(data)
+        """Choose once, and hand everything on."""
+        if self._chosen is None:
+            assert self.transport is not None
+            self.setTimeout(None)
+            self._chosen = self._flash if data.startswith(b"<") else self._web
+            self._chosen.makeConnection(self.transport)
+        self._chosen.dataReceived(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Tell the chosen protocol, if there is one yet."""
+        self.setTimeout(None)
+        if self._chosen is not None:
+            self._chosen.connectionLost(reason)
 
 
 class FlashPolicySniffer(Factory):

@@ -7,6 +7,7 @@ a POST, the same for all, brings messages. Answers carry fixed texts and nothing
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from http import HTTPStatus
 from typing import Any, ClassVar
@@ -45,7 +46,7 @@ _HEADERS = {
 
 def addressText(address: IAddress) -> str:
     """The host of an internet address, or whatever text another address has."""
-    return str(getattr(address, "host", None) or getattr(address, "name", None) or "")
+    return getattr(address, "host", None) or os.fsdecode(getattr(address, "name", None) or b"")
 
 
 def setHeaders(request: Request, headers: dict[str, str]) -> None:
@@ -74,14 +75,15 @@ def abort(request: Request) -> None:
 def refuse(request: Request, refusal: Refusal) -> int | bytes:
     """Say no; to be returned from a ``render`` method."""
     _log.info(
-        "refused {address}: {message}",
+        "refused {address}: {why}",
         address=addressText(request.getClientAddress()),
-        message=refusal.message,
+        why=refusal.message,
     )
     if not refusal.status:
         abort(request)
         return NOT_DONE_YET
-    return answer(request, refusal.status, refusal.message)
+    body = answer(request, refusal.status, refusal.message)
+    return b"" if request.method == b"HEAD" else body
 
 
 class TransportResource(Resource, ABC):
@@ -154,6 +156,7 @@ class TransportResource(Resource, ABC):
         else:
             body = refuse(request, refusal)
             if isinstance(body, bytes):
+                request.setHeader("Content-Length", str(len(body)))
                 request.write(body)
                 request.finish()
 

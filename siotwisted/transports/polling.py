@@ -44,10 +44,7 @@ class XHRPollingTransport:
     def __init__(self, request: Request, session: Session) -> None:
         self._request = request
         self._session = session
-        request.notifyFinish().addCallbacks(self._answered, self._cut)
-
-    def _answered(self, _: object) -> None:
-        self._session.transportLost(self, Reason.RECONNECT_TIMEOUT)
+        request.notifyFinish().addErrback(self._cut)
 
     def _cut(self, _: Failure) -> None:
         self._session.transportLost(self, Reason.TRANSPORT_CLOSE)
@@ -66,6 +63,9 @@ class XHRPollingTransport:
         request.setHeader("Content-Type", self.contentType)
         request.setHeader("Content-Length", str(len(body)))
         request.write(body)
+        # Before the request is finished, for Twisted Web then serves the next one of the connection, if it is there
+        # already.
+        self._session.transportLost(self, Reason.RECONNECT_TIMEOUT)
         request.finish()
 
     def loseConnection(self, farewell: Sequence[bytes] = ()) -> None:
