@@ -126,8 +126,9 @@ class Admission:
         return _FAILED
 
     def _welcome(self, route: Route, getHeader: GetHeader, secure: bool) -> bool:
-        # The WebSocket drafts before RFC 6455 have a header of their own.
-        origin = getHeader("origin") or getHeader("sec-websocket-origin")
+        origin = getHeader("origin")
+        if origin is None:
+            origin = getHeader("sec-websocket-origin")  # of the WebSocket drafts before RFC 6455
         if origin is None and route.transport in _SCRIPTED:
             site = getHeader("sec-fetch-site")
             if site not in ("same-origin", "none"):

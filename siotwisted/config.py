@@ -46,7 +46,7 @@ class Config:
     maxPayload: int = 1_000_000
     queueMessages: int = 1_000
     queueBytes: int = 4 * 1024 * 1024
-    closeTimeout: float = 1.0
+    closeTimeout: float = 5.0
 
     def __post_init__(self) -> None:
         Origins(self.origins)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from functools import partial
 from http import HTTPStatus
 from typing import Any, ClassVar
 
@@ -63,6 +64,12 @@ def answer(request: Request, status: int, body: str) -> bytes:
     return body.encode("utf-8")
 
 
+def header(request: Request, name: str) -> str | None:
+    """The value of a request's header; of one that is repeated, all values, which are then none that we know."""
+    values = request.requestHeaders.getRawHeaders(name.encode("ascii"))
+    return b", ".join(values).decode("latin-1") if values else None
+
+
 def abort(request: Request) -> None:
     """Cut the request's TCP connection, without an answer."""
     connection: Any = request.channel
@@ -114,10 +121,11 @@ class TransportResource(Resource, ABC):
     def render(self, request: Request) -> int | bytes:
         """Check the request at the door, then serve it by its method."""
         setHeaders(request, {})
-        refusal = self._admission.check(self._route, request.getHeader, request.isSecure())
+        getHeader = partial(header, request)
+        refusal = self._admission.check(self._route, getHeader, request.isSecure())
         if refusal is not None:
             return refuse(request, refusal)
-        setHeaders(request, self._admission.corsHeaders(request.getHeader, request.isSecure()))
+        setHeaders(request, self._admission.corsHeaders(getHeader, request.isSecure()))
         if request.method == b"GET":
             return self.render_GET(request)
         if request.method == b"POST":
@@ -150,7 +158,7 @@ class TransportResource(Resource, ABC):
         if request.channel is None:
             return  # the client has left
         # The server may have begun to stop meanwhile.
-        refusal = refusal or self._admission.check(self._route, request.getHeader, request.isSecure())
+        refusal = refusal or self._admission.check(self._route, partial(header, request), request.isSecure())
         if refusal is None:
             self.admit(request, handshake)
         else:

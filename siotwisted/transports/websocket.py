@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Protocol
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
@@ -69,6 +69,7 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
         self.admitted: tuple[Route, Handshake | None] | None = None
         self._session: Session | None = None
         self._decision: Deferred[Refusal | None] | None = None
+        self._closing: IDelayedCall | None = None
         self._paused = False
 
     # The opening handshake.
@@ -76,12 +77,16 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
     def consumeData(self) -> None:
         """Read what has come, unless the application still thinks about the request before it."""
         if self._decision is not None:
+            if len(self.data) > _LONGEST_HEAD:
+                self.transport.pauseProducing()
             return
-        if self.state == self.STATE_CONNECTING and b"\r\n\r\n" not in self.data[:_LONGEST_HEAD]:
+        if self.state == self.STATE_CLOSED:
+            self.data = b""
+        elif self.state == self.STATE_CONNECTING and b"\r\n\r\n" not in self.data[:_LONGEST_HEAD]:
             if len(self.data) >= _LONGEST_HEAD:
                 self.failHandshake("the head of the request is too long", 431)
-            return
-        super().consumeData()
+        else:
+            super().consumeData()
 
     def onConnect(  # type: ignore[override]  # it may also return a Deferred
         self, request: ConnectionRequest
@@ -97,6 +102,8 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
         asked = self.factory.route(request.path)
         if asked is None or asked.transport not in ("websocket", "flashsocket"):
             raise ConnectionDeny(404, "no such transport")
+        if "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0":
+            self._deny(_BODY)
         secure = bool(self._transport_details.is_secure)
         refusal = admission.check(asked, request.headers.get, secure)
         if refusal is not None:
@@ -105,7 +112,7 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
             method="GET",
             path=request.path,
             headers=request.headers,
-            query={name: values[-1] for name, values in request.params.items()},
+            query=dict(parse_qsl(urlsplit(self.http_request_uri).query, keep_blank_values=True)),
             address=addressText(self.transport.getPeer()),
             secure=secure,
             time=admission.registry.clock.seconds(),
@@ -114,11 +121,19 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
         self.admitted = asked, handshake
         if asked.sessionID:
             return None
+        if self.openHandshakeTimeoutCall is not None:
+            self.openHandshakeTimeoutCall.cancel()  # the client has done its part; the application may take its time
+            self.openHandshakeTimeoutCall = None
         self._decision = admission.authorize(asked, handshake)
-        return self._decision.addCallback(self._decided)
+        return self._decision.addCallback(self._decided, asked, request, secure)
 
-    def _decided(self, refusal: Refusal | None) -> None:
+    def _decided(self, refusal: Refusal | None, asked: Route, request: ConnectionRequest, secure: bool) -> None:
         self._decision = None
+        if self.state == self.STATE_CLOSED:
+            raise ConnectionDeny(400, "the client has left")
+        self.transport.resumeProducing()
+        # The server may have begun to stop meanwhile.
+        refusal = refusal or self.factory.admission.check(asked, request.headers.get, secure)
         if refusal is not None:
             self._deny(refusal)
 
@@ -175,6 +190,9 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
         super().connectionLost(reason)
         if self._decision is not None:
             self._decision.cancel()
+        if self._closing is not None:
+            self._closing.cancel()
+            self._closing = None
 
     # The server's side.
 
@@ -193,11 +211,20 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
             self.transport.write(b"".join(chunks))
 
     def loseConnection(self, farewell: Sequence[bytes] = ()) -> None:
-        """
-        Send the last messages, and begin the closing handshake; Autobahn cuts the connection of one who ignores it.
-        """
+        """Send the last messages, and begin the closing handshake."""
         self.write(farewell)
         self.sendClose(1000)
+
+    def sendCloseFrame(self, *args: Any, **kwargs: Any) -> None:
+        """Say goodbye, for whatever reason Autobahn or we have; one who ignores it is cut after ``closeTimeout``."""
+        super().sendCloseFrame(*args, **kwargs)
+        if self._closing is None and self.state != self.STATE_CLOSED:
+            registry = self.factory.admission.registry
+            self._closing = registry.clock.callLater(registry.config.closeTimeout, self._cutOff)
+
+    def _cutOff(self) -> None:
+        self._closing = None
+        self.transport.abortConnection()
 
     def abortConnection(self) -> None:
         """Cut the TCP connection."""
@@ -241,7 +268,7 @@ class SocketIOWebSocketFactory(WebSocketServerFactory):
             failByDrop=False,
             maxFramePayloadSize=config.maxPayload,
             maxMessagePayloadSize=config.maxPayload,
-            closeHandshakeTimeout=config.closeTimeout,
+            closeHandshakeTimeout=0,  # ours does not round to whole seconds
         )
 
     def route(self, path: str) -> Route | None:

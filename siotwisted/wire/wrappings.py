@@ -64,6 +64,8 @@ def multipartPart(frame: bytes) -> bytes:
     return b"Content-Type: text/plain; charset=UTF-8\n\n%b\n--socketio\n" % frame
 
 
+#: How many fields a form may have; a client sends one.
+_MAX_FIELDS = 8
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
@@ -73,10 +75,11 @@ def formField(body: bytes, name: bytes) -> str:
 
     :return: the text; bytes that are not UTF-8 come from a page in a Western character set and are read as
         windows-1252.
-    :raises ProtocolError: if there is no such field, or two, or a broken escape.
+    :raises ProtocolError: if there is no such field, or two, or too many others, or a broken escape.
     """
-    values = [value for key, _, value in (part.partition(b"=") for part in body.split(b"&", 8)) if key == name]
-    if len(values) != 1 or _BAD_ESCAPE.search(values[0]):
+    fields = body.split(b"&", _MAX_FIELDS)
+    values = [value for key, _, value in (field.partition(b"=") for field in fields) if key == name]
+    if len(fields) > _MAX_FIELDS or len(values) != 1 or _BAD_ESCAPE.search(values[0]):
         raise ProtocolError("the body is not a form with the one field that is expected")
     value = unquote_to_bytes(values[0].replace(b"+", b" "))
     try:
