@@ -30,7 +30,7 @@ from siotwisted.handshake import Handshake
 from siotwisted.interfaces import ISessionTransport
 from siotwisted.packets import Reason
 from siotwisted.session import Session
-from siotwisted.transports.http import TransportResource, addressText, refuse
+from siotwisted.transports.http import TransportResource, addressText, header, refuse
 from siotwisted.wire.websocketframe import textFrame
 
 __all__ = ["SocketIOWebSocketFactory", "SocketIOWebSocketProtocol", "WebSocketResource", "takeOver"]
@@ -82,6 +82,10 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
             return
         if self.state == self.STATE_CLOSED:
             self.data = b""
+        elif self.failedByMe:
+            # The client has seen our close frame and answers it, or goes on with what it failed for.
+            self.data = b""
+            self.transport.loseConnection()
         elif self.state == self.STATE_CONNECTING and b"\r\n\r\n" not in self.data[:_LONGEST_HEAD]:
             if len(self.data) >= _LONGEST_HEAD:
                 self.failHandshake("the head of the request is too long", 431)
@@ -146,6 +150,8 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
         """Refuse the handshake with a fixed answer; the log gets the reason, in which the client may have its words."""
         self.wasNotCleanReason = repr(reason[:100])
         headers = [*(responseHeaders or ()), ("Connection", "close"), ("Content-Length", "0")]
+        if code == 426:
+            headers.append(("Upgrade", "websocket"))
         self.sendHttpErrorResponse(code, HTTPStatus(code).phrase, headers)
         self.dropConnection(abort=False)
 
@@ -214,6 +220,11 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
         """Send the last messages, and begin the closing handshake."""
         self.write(farewell)
         self.sendClose(1000)
+
+    def _fail_connection(self, *args: Any, **kwargs: Any) -> None:
+        """The client broke RFC 6455: say so once, however much it sends behind."""
+        if not self.failedByMe:
+            super()._fail_connection(*args, **kwargs)
 
     def sendCloseFrame(self, *args: Any, **kwargs: Any) -> None:
         """Say goodbye, for whatever reason Autobahn or we have; one who ignores it is cut after ``closeTimeout``."""
@@ -296,9 +307,12 @@ class WebSocketResource(TransportResource):
         if "websocket" not in [each.strip().lower() for each in upgrades.split(",")]:
             request.setHeader("Upgrade", "websocket")
             return refuse(request, _NO_UPGRADE)
-        if not isinstance(request.channel, HTTPChannel):
+        channel = request.channel
+        if not isinstance(channel, HTTPChannel) or request.clientproto != b"HTTP/1.1":
             return refuse(request, _NO_HTTP_1)
-        if headers.hasHeader("Transfer-Encoding") or request.getHeader("Content-Length") not in (None, "0"):
+        if headers.hasHeader("Transfer-Encoding") or header(request, "Content-Length") not in (None, "0"):
+            request.setHeader("Connection", "close")
+            request.notifyFinish().addCallback(lambda _: channel.loseConnection())
             return refuse(request, _BODY)
         return super().render_GET(request)
 
