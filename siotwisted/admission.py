@@ -114,10 +114,12 @@ class Admission:
     async def _ask(self, route: Route, handshake: Handshake) -> Refusal | None:
         for authorizer in self.authorizers:
             answer = authorizer(handshake)
-            if isinstance(answer, Deferred) or inspect.iscoroutine(answer):
+            if inspect.isawaitable(answer):
                 answer = await answer
             if not answer:
                 return Refusal(route.dialect.unauthorized, "not authorized")
+            if answer is not True:  # a generator, for instance, of which nothing has run
+                raise TypeError(f"an authorize handler answers True or False, not {answer!r}")
         return None
 
     def _failed(self, failure: Failure) -> Refusal:

@@ -70,8 +70,9 @@ class Chat:
             self._buffered -= self._buffer.popleft()[1]
 
     def left(self, connection: Connection, reason: Reason) -> None:
-        """A client is gone: tell the others."""
-        self._sio.broadcast({"announcement": f"disconnected: {connection}"})
+        """A client is gone: tell the others, unless they go too."""
+        if reason is not Reason.SERVER_SHUTTING_DOWN:
+            self._sio.broadcast({"announcement": f"disconnected: {connection}"})
 
 
 def chatSite(sio: SocketIO, clientFiles: ClientFiles | None = None) -> Resource:

@@ -13,6 +13,8 @@ from twisted.web.http import CACHED
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
+from siotwisted.transports.http import BAD_METHOD, refuse
+
 __all__ = ["ClientFiles", "StaticFile"]
 
 _TYPES = {
@@ -45,14 +47,22 @@ class StaticFile(Resource):
         }
         self._tag = b'"' + sha256(content).hexdigest()[:32].encode("ascii") + b'"'
 
+    def render(self, request: Request) -> int | bytes:
+        """Serve GET and HEAD."""
+        request.responseHeaders.removeHeader("Server")
+        if request.method in (b"GET", b"HEAD"):
+            return self.render_GET(request)
+        request.setHeader("Allow", "GET, HEAD")
+        return refuse(request, BAD_METHOD)
+
     def render_GET(self, request: Request) -> bytes:
         """The file; or 304 to a browser that has this very one."""
-        request.responseHeaders.removeHeader("Server")
         for name, value in self._headers.items():
             request.setHeader(name, value)
         if request.setETag(self._tag) is CACHED:
             return b""
-        return self._content
+        request.setHeader("Content-Length", str(len(self._content)))
+        return b"" if request.method == b"HEAD" else self._content
 
 
 class ClientFiles:

@@ -49,13 +49,16 @@ class Config:
     closeTimeout: float = 5.0
 
     def __post_init__(self) -> None:
+        for name in ("origins", "transports"):
+            if isinstance(getattr(self, name), str):
+                raise ValueError(f"{name} must be a list of texts, not a text")
         Origins(self.origins)
         unknown = set(self.transports) - set(SOCKETIO_06.transports)
         if unknown:
             raise ValueError(f"no such transport: {', '.join(sorted(unknown))}")
         names = [codec.name for codec in self.codecs]
-        if not names or len(set(names)) < len(names) or set(names) & set(SOCKETIO_06.transports):
+        if not all(names) or len(set(names)) < max(len(names), 1) or set(names) & set(SOCKETIO_06.transports):
             raise ValueError("codecs need names, each its own, and none the name of a transport")
         for name, value in vars(self).items():
-            if isinstance(value, (int, float)) and value <= 0:
+            if isinstance(value, (int, float)) and not value > 0:
                 raise ValueError(f"{name} must be more than 0")

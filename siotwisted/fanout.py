@@ -7,10 +7,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.logger import Logger
 from zope.interface import implementer
 
-from siotwisted.errors import SocketIOError
+from siotwisted.errors import QueueFull, SessionClosed
 from siotwisted.interfaces import IFanout
 from siotwisted.outgoing import Outgoing
 from siotwisted.session import Session
@@ -26,27 +25,21 @@ class LocalFanout:
     :param sessions: all that may be sent to, by id.
     """
 
-    _log = Logger()
-
     def __init__(self, sessions: Mapping[str, Session]) -> None:
         self._sessions = sessions
 
     def send(self, outgoing: Outgoing, excluded: Collection[str] = ()) -> Deferred[int]:
         """
-        Send one packet to every session but those with an excluded id. Sessions that don't accept it are logged, in one
-        line.
+        Send one packet to every session but those with an excluded id. A session whose queue is full tells the log so.
 
         :return: fires at once with how many sessions accepted it.
         """
-        accepted = refused = 0
+        accepted = 0
         for id, session in self._sessions.items():
             if id not in excluded:
                 try:
                     session.send(outgoing)
-                except SocketIOError:
-                    refused += 1
-                else:
-                    accepted += 1
-        if refused:
-            self._log.warn("a broadcast was refused by {refused} sessions, whose queues are full", refused=refused)
+                except (QueueFull, SessionClosed):
+                    continue
+                accepted += 1
         return succeed(accepted)

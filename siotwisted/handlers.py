@@ -22,12 +22,14 @@ class Handlers:
     The handlers of one occasion, called in the order in which they were registered.
 
     :param occasion: what logs call it.
+    :param over: is asked, with the arguments of the call, whether the handlers that are left are not to be called.
     """
 
     _log = Logger()
 
-    def __init__(self, occasion: str) -> None:
+    def __init__(self, occasion: str, over: Callable[..., bool] = lambda *arguments: False) -> None:
         self._occasion = occasion
+        self._over = over
         self._handlers: list[Callable[..., object]] = []
 
     def add(self, handler: _Handler) -> _Handler:
@@ -40,6 +42,8 @@ class Handlers:
         Call all handlers. A Deferred or a coroutine that one returns goes on by itself; a failure is logged, once.
         """
         for handler in self._handlers:
+            if self._over(*arguments):
+                return
             try:
                 result = handler(*arguments)
             except (Exception, SystemExit):  # an application that exits does so with its reactor

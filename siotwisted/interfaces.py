@@ -65,7 +65,7 @@ class ICodec(Interface):
     name: str = Attribute("How configuration and URLs call it.")
 
     def encode(outgoing: Outgoing) -> str:
-        """The frame that says a packet; ``""`` if it has no words for it."""
+        """The frame that says a packet; ``""`` for a goodbye if it has no word for it."""
 
     def decode(payload: str, form: bool = False) -> Iterator[Packet]:
         """The packets of a whole payload."""

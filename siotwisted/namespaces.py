@@ -90,6 +90,10 @@ class Connection:
         self.session.close(Reason.SERVER_DISCONNECT)
 
 
+def _ended(connection: Connection, *_: object) -> bool:
+    return connection.session.closed
+
+
 class Namespace:
     """The connections of an application, its three handlers, and its verbs."""
 
@@ -97,8 +101,8 @@ class Namespace:
         self._connections: dict[str, Connection] = {}
         self._sessions: dict[str, Session] = {}
         self._fanout = LocalFanout(self._sessions)
-        self._connect = Handlers("onConnect")
-        self._message = Handlers("onMessage")
+        self._connect = Handlers("onConnect", _ended)
+        self._message = Handlers("onMessage", _ended)
         self._disconnect = Handlers("onDisconnect")
 
     def onConnect(self, handler: _Handler) -> _Handler:

@@ -65,12 +65,12 @@ def messagePacket(data: object) -> Packet:
     :raises EncodeError: if ``data`` is bytes that are not UTF-8, or a number that is not finite.
     """
     if isinstance(data, str):
-        return Packet(Kind.MESSAGE, data)
+        return Packet(Kind.MESSAGE, str.__str__(data))  # the text of an enumeration's member too
     if isinstance(data, (int, float)):
         return Packet(Kind.MESSAGE, dumps(data))
     if isinstance(data, (bytes, bytearray, memoryview)):
         try:
-            return Packet(Kind.MESSAGE, str(data, "utf-8"))
+            return Packet(Kind.MESSAGE, bytes(data).decode("utf-8"))
         except UnicodeDecodeError as error:
             raise EncodeError("bytes are sent as text and must be UTF-8") from error
     return Packet(Kind.JSON, data)

@@ -61,7 +61,6 @@ class SocketIOResource(Resource):
         if self._clientFiles is not None:
             file = self._clientFiles.get("/".join(segments))
             if file is not None:
-                body: bytes = file.render(request)
-                return body
+                return file.render(request)
         setHeaders(request, {})
         return refuse(request, _NOT_FOUND)

@@ -25,7 +25,7 @@ from zope.interface import implementer
 
 from siotwisted.config import Config
 from siotwisted.dialects import Route
-from siotwisted.errors import ProtocolError, SessionClosed
+from siotwisted.errors import ProtocolError, QueueFull, SessionClosed
 from siotwisted.handshake import Handshake
 from siotwisted.interfaces import IPacketReceiver, ISessionTransport
 from siotwisted.outbox import Outbox
@@ -81,6 +81,7 @@ class Session:
         "_lost",
         "_opened",
         "_outbox",
+        "_overflowing",
         "_registry",
         "closed",
         "codec",
@@ -105,6 +106,7 @@ class Session:
         self._outbox = Outbox(config.queueMessages, config.queueBytes)
         self._flushing = False
         self._opened = False
+        self._overflowing = False
         #: The packet that opens the session, until it is sent.
         self._greeting: Outgoing | None = Outgoing(Packet(Kind.OPEN, id))
         #: The heartbeat that waits for its echo; and how many there were.
@@ -124,7 +126,8 @@ class Session:
 
     def send(self, outgoing: Outgoing) -> None:
         """
-        Accept a message: it leaves at the end of this turn of the reactor, or when the client is there to take it.
+        Accept a message: it leaves at the end of this turn of the reactor, or when the client is there to take it; at
+        once if a full queue has to make room for it, and can.
 
         :raises SessionClosed: if the session has ended.
         :raises siotwisted.errors.QueueFull: if too much waits already.
@@ -132,9 +135,24 @@ class Session:
         """
         if self.closed:
             raise SessionClosed("the session has ended")
-        self._outbox.accept(outgoing, len(self.codec.frame(outgoing)))
-        if not self._flushing:
-            self._scheduleFlush()
+        size = len(self.codec.frame(outgoing))
+        try:
+            self._outbox.accept(outgoing, size)
+        except QueueFull:
+            self._makeRoom()
+            self._outbox.accept(outgoing, size)
+        self._scheduleFlush()
+
+    def _makeRoom(self) -> None:
+        """
+        The queue is full: a stream that takes bytes takes them now, for one turn may bring more than a queue holds.
+        """
+        transport = self.transport
+        if transport is not None and transport.streaming and transport.ready:
+            self.flush()
+        elif not self._overflowing:
+            self._overflowing = True
+            self._registry.log.warn("session {label}: its queue is full, and refuses messages", label=self.label)
 
     def close(self, reason: Reason) -> None:
         """
@@ -243,6 +261,7 @@ class Session:
 
     def _waiting(self) -> list[Outgoing]:
         """All that waits to be sent, the greeting before everything."""
+        self._overflowing = False
         batch = self._outbox.take()
         if self._greeting is not None:
             batch.insert(0, self._greeting)

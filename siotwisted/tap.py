@@ -11,11 +11,13 @@ from twisted.application.service import IService, MultiService, Service
 from twisted.application.strports import service as listeningService
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
 from twisted.logger import Logger
 from twisted.python.reflect import namedAny
 from twisted.python.usage import Options as UsageOptions
 from twisted.python.usage import UsageError
+from twisted.web.resource import IResource
 from twisted.web.server import Site
 from zope.interface import implementer
 
@@ -85,7 +87,14 @@ class Options(UsageOptions):
 
         :raises UsageError: if they make no sense.
         """
+        from twisted.internet import reactor
+
         self["listen"] = self["listen"] or [_DEFAULT_LISTEN]
+        for description in (*self["listen"], self["flash-listen"] or _DEFAULT_LISTEN):
+            try:
+                serverFromString(reactor, description)
+            except Exception as error:  # whatever the endpoint's parser raises
+                raise UsageError(f"can't listen on {description!r}: {error}") from error
         if self["flash-listen"] and not self["flash-policy"]:
             raise UsageError("--flash-listen needs --flash-policy")
         chosen = _codec(self["codec"])
@@ -132,9 +141,16 @@ class AnnouncedEndpoint:
 
 
 class QuietSite(Site):
-    """A site without an access log: the URLs of polls hold session ids, which are secrets, and there are many."""
+    """
+    A site without an access log: the URLs of polls hold session ids, which are secrets, and there are many.
+
+    Forms are left to the endpoint to read, which bounds them.
+    """
 
     displayTracebacks = False
+
+    def __init__(self, resource: IResource, **options: Any) -> None:
+        super().__init__(resource, parsePOSTFormSubmission=False, **options)
 
     def log(self, request: object) -> None:
         """Write nothing."""

@@ -26,12 +26,12 @@ from siotwisted.handshake import Handshake
 from siotwisted.session import Session
 from siotwisted.wire.wrappings import formField
 
-__all__ = ["TransportResource", "abort", "addressText", "answer", "refuse"]
+__all__ = ["BAD_METHOD", "TransportResource", "abort", "addressText", "answer", "refuse"]
 
 _log = Logger()
 
 _METHODS = "GET, POST, OPTIONS"
-_BAD_METHOD = Refusal(405, "method not allowed")
+BAD_METHOD = Refusal(405, "method not allowed")
 _BAD_FORM = Refusal(400, "the body is not a form with one field named data")
 _NO_SESSION = Refusal(400, "messages need a session")
 _TOO_LARGE = Refusal(413, "payload too large")
@@ -133,7 +133,7 @@ class TransportResource(Resource, ABC):
         if request.method == b"OPTIONS":
             return self.render_OPTIONS(request)
         request.setHeader("Allow", _METHODS)
-        return refuse(request, _BAD_METHOD)
+        return refuse(request, BAD_METHOD)
 
     def render_OPTIONS(self, request: Request) -> bytes:
         """Tell a browser that pages of this origin may do what clients do."""
@@ -163,10 +163,10 @@ class TransportResource(Resource, ABC):
             self.admit(request, handshake)
         else:
             body = refuse(request, refusal)
-            if isinstance(body, bytes):
-                request.setHeader("Content-Length", str(len(body)))
-                request.write(body)
-                request.finish()
+            assert isinstance(body, bytes), "a new client has no session id that could be unknown"
+            request.setHeader("Content-Length", str(len(body)))
+            request.write(body)
+            request.finish()
 
     def session(self, handshake: Handshake | None) -> Session:
         """The session that an admitted request belongs to; a new one for a new client."""

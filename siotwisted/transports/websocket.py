@@ -14,9 +14,10 @@ from typing import Any, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from autobahn.wamp.types import TransportDetails
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IPushProducer
+from twisted.internet.interfaces import IDelayedCall, IPushProducer, ISSLTransport, ITCPTransport
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
@@ -70,7 +71,20 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
         self._session: Session | None = None
         self._decision: Deferred[Refusal | None] | None = None
         self._closing: IDelayedCall | None = None
+        self._lost = False
         self._paused = False
+
+    def connectionMade(self) -> None:
+        """
+        Begin to speak. Autobahn would ask any transport that has TLS below it for details of it, which one that is
+        wrapped does not know, and which nobody needs here.
+        """
+        self.secure = ISSLTransport.providedBy(self.transport)
+        self.peer = addressText(self.transport.getPeer())
+        self._transport_details = TransportDetails(peer=self.peer, is_server=True, is_secure=False)
+        if ITCPTransport.providedBy(self.transport):
+            self.transport.setTcpNoDelay(True)
+        self._connectionMade()
 
     # The opening handshake.
 
@@ -108,8 +122,7 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
             raise ConnectionDeny(404, "no such transport")
         if "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0":
             self._deny(_BODY)
-        secure = bool(self._transport_details.is_secure)
-        refusal = admission.check(asked, request.headers.get, secure)
+        refusal = admission.check(asked, request.headers.get, self.secure)
         if refusal is not None:
             self._deny(refusal)
         handshake = Handshake(
@@ -118,7 +131,7 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
             headers=request.headers,
             query=dict(parse_qsl(urlsplit(self.http_request_uri).query, keep_blank_values=True)),
             address=addressText(self.transport.getPeer()),
-            secure=secure,
+            secure=self.secure,
             time=admission.registry.clock.seconds(),
             transport=asked.transport,
         )
@@ -129,15 +142,15 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
             self.openHandshakeTimeoutCall.cancel()  # the client has done its part; the application may take its time
             self.openHandshakeTimeoutCall = None
         self._decision = admission.authorize(asked, handshake)
-        return self._decision.addCallback(self._decided, asked, request, secure)
+        return self._decision.addCallback(self._decided, asked, request)
 
-    def _decided(self, refusal: Refusal | None, asked: Route, request: ConnectionRequest, secure: bool) -> None:
+    def _decided(self, refusal: Refusal | None, asked: Route, request: ConnectionRequest) -> None:
         self._decision = None
         if self.state == self.STATE_CLOSED:
             raise ConnectionDeny(400, "the client has left")
         self.transport.resumeProducing()
         # The server may have begun to stop meanwhile.
-        refusal = refusal or self.factory.admission.check(asked, request.headers.get, secure)
+        refusal = refusal or self.factory.admission.check(asked, request.headers.get, self.secure)
         if refusal is not None:
             self._deny(refusal)
 
@@ -154,6 +167,7 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
             headers.append(("Upgrade", "websocket"))
         self.sendHttpErrorResponse(code, HTTPStatus(code).phrase, headers)
         self.dropConnection(abort=False)
+        self._cutOffLater()
 
     # The client's side.
 
@@ -193,6 +207,7 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The TCP connection is gone."""
+        self._lost = True
         super().connectionLost(reason)
         if self._decision is not None:
             self._decision.cancel()
@@ -222,14 +237,18 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
         self.sendClose(1000)
 
     def _fail_connection(self, *args: Any, **kwargs: Any) -> None:
-        """The client broke RFC 6455: say so once, however much it sends behind."""
-        if not self.failedByMe:
+        """The client broke RFC 6455: say so, once, unless goodbye was said already."""
+        if self.state == self.STATE_OPEN:
             super()._fail_connection(*args, **kwargs)
+        self.failedByMe = True
 
     def sendCloseFrame(self, *args: Any, **kwargs: Any) -> None:
         """Say goodbye, for whatever reason Autobahn or we have; one who ignores it is cut after ``closeTimeout``."""
         super().sendCloseFrame(*args, **kwargs)
-        if self._closing is None and self.state != self.STATE_CLOSED:
+        self._cutOffLater()
+
+    def _cutOffLater(self) -> None:
+        if self._closing is None and not self._lost:
             registry = self.factory.admission.registry
             self._closing = registry.clock.callLater(registry.config.closeTimeout, self._cutOff)
 

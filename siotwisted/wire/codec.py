@@ -63,7 +63,8 @@ class Codec(ABC):
     @abstractmethod
     def encode(self, outgoing: Outgoing) -> str:
         """
-        The one frame that says this packet; ``""`` if the codec has no words for it.
+        The one frame that says this packet; ``""`` for :attr:`~siotwisted.packets.Kind.CLOSE` if the codec has no word
+        for it.
 
         Frames are joined by writing them back to back, so a frame must tell where it ends.
         """

@@ -1,0 +1,274 @@
+"""
+The endpoint in servers of all kinds: over TLS, on a UNIX socket, behind the sniffer for Flash, and in a process of
+``twist web``.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import sys
+import tempfile
+from datetime import datetime, timedelta
+from pathlib import Path
+from signal import SIGTERM
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import UNIXClientEndpoint
+from twisted.internet.error import ProcessDone
+from twisted.internet.protocol import ProcessProtocol
+from twisted.internet.ssl import Certificate, trustRootFromCertificates
+from twisted.python.failure import Failure
+from twisted.web.client import Agent, BrowserLikePolicyForHTTPS
+
+from siotwisted import Config
+from siotwisted.transports.flashpolicy import FlashPolicyFactory, FlashPolicySniffer, policyFile
+from tests.integration import LOOPBACK, RunningCase, reactor
+
+
+class FolderCase(RunningCase):
+    """A test with a folder, whose name is short enough for the path of a socket."""
+
+    def setUp(self) -> None:
+        """Make it, and remove it when all else is gone."""
+        self.folder = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.folder)
+        super().setUp()
+
+
+class TLSTests(FolderCase):
+    """The endpoint over TLS."""
+
+    async def serve(self, config: Config | None = None) -> str:
+        """Listen with a certificate made for it, which our agent trusts; gives the endpoint's URL."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(datetime.now() - timedelta(days=2))
+            .not_valid_after(datetime.now() + timedelta(days=2))
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .sign(key, hashes.SHA256())
+        ).public_bytes(serialization.Encoding.PEM)
+        path = self.folder / "key.pem"
+        path.write_bytes(
+            certificate
+            + key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
+        description = f"ssl:0:interface=127.0.0.1:privateKey={path}:certKey={path}"
+        port: Any = await self.listen(self.site(self.server(config)), description)
+        trust = trustRootFromCertificates([Certificate.loadPEM(certificate)])
+        self.agent = Agent(reactor, BrowserLikePolicyForHTTPS(trust), pool=self.pool)
+        return f"https://localhost:{port.getHost().port}/socket.io"
+
+    async def test_conversation(self) -> None:
+        """Handshake, post and poll; the application sees that the client is secure."""
+        base = await self.serve()
+        sessionID = await self.open(base)
+        poll = Deferred.fromCoroutine(self.get(f"{base}/xhr-polling/{sessionID}/1"))
+        response = await self.post(f"{base}/xhr-polling/{sessionID}/send", "~m~2~m~hi")
+        self.assertEqual((response.content, self.messages), (b"ok", ["hi"]))
+        (connection,) = self.connections
+        connection.send("ho")
+        answer: Any = await poll
+        self.assertEqual(answer.content, b"~m~2~m~ho")
+        self.assertTrue(connection.handshake.secure)
+
+    async def test_origins(self) -> None:
+        """The server's own origin is the one with ``https``; the same name without is another."""
+        base = await self.serve()
+        own = base.removesuffix("/socket.io")
+        response = await self.get(f"{base}/xhr-polling//1", headers={"Origin": own})
+        self.assertEqual(response.code, 200)
+        self.assertEqual(response.headers.getRawHeaders("Access-Control-Allow-Origin"), [own])
+        response = await self.get(f"{base}/xhr-polling//1", headers={"Origin": own.replace("https", "http")})
+        self.assertEqual(response.code, 403)
+
+    async def test_cut(self) -> None:
+        """An unknown session is cut here, too, without a byte of an answer."""
+        base = await self.serve()
+        error: Any = await self.assertFailure(
+            Deferred.fromCoroutine(self.get(f"{base}/xhr-polling/unknown/1")), Exception
+        )
+        self.assertEqual(type(error).__name__, "ResponseNeverReceived")
+        self.assertEqual(self.logged(), ["refused 127.0.0.1: unknown session"])
+
+
+class UNIXTests(FolderCase):
+    """The endpoint on a UNIX socket, as behind a proxy on the same machine."""
+
+    async def test_conversation(self) -> None:
+        """Sessions work; a client has no address to speak of."""
+        path = f"{self.folder}/socket"
+        sio = self.server()
+        await self.listen(self.site(sio), f"unix:{path}")
+        peer = await self.connectTo(UNIXClientEndpoint(reactor, path))
+        peer.transport.write(b"GET /socket.io/xhr-polling//1 HTTP/1.1\r\nHost: h\r\n\r\n")
+        await peer.until(b"~m~27~m~")
+        (connection,) = self.connections
+        connection.send("hi")
+        peer.transport.write(f"GET /socket.io/xhr-polling/{connection.id}/1 HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+        await peer.until(b"~m~2~m~hi")
+        self.assertEqual(connection.address, "")
+        peer.transport.write(b"GET /socket.io/xhr-polling/unknown/1 HTTP/1.1\r\nHost: h\r\n\r\n")
+        await peer.closed()
+        self.assertEqual(self.logged(), ["refused : unknown session"])
+
+
+class FlashPolicyTests(RunningCase):
+    """The Flash policy on real ports."""
+
+    QUESTION = b"<policy-file-request/>\0"
+    POLICY = policyFile(["example.com"], "*")
+
+    async def test_ownPort(self) -> None:
+        """A question, an answer, and the end of the connection; nothing but the question is answered."""
+        port: Any = await self.listen(FlashPolicyFactory(self.POLICY), LOOPBACK)
+        peer = await self.connect(port.getHost().port)
+        peer.transport.write(self.QUESTION)
+        self.assertEqual(await peer.closed(), self.POLICY)
+        peer = await self.connect(port.getHost().port)
+        peer.transport.write(b"GET / HTTP/1.1\r\n\r\n")
+        self.assertEqual(await peer.closed(), b"")
+
+    async def test_inline(self) -> None:
+        """The sniffer answers the question on the site's own port, and leaves HTTP and WebSockets to the site."""
+        sio = self.server()
+        port: Any = await self.listen(FlashPolicySniffer(self.site(sio), self.POLICY), LOOPBACK)
+        number = port.getHost().port
+        peer = await self.connect(number)
+        for byte in self.QUESTION:
+            peer.transport.write(bytes([byte]))
+            await self.turn()
+        self.assertEqual(await peer.closed(), self.POLICY)
+        base = f"http://127.0.0.1:{number}/socket.io"
+        sessionID = await self.open(base)
+        self.assertEqual((await self.post(f"{base}/xhr-polling/{sessionID}/send", "~m~1~m~x")).content, b"ok")
+        peer = await self.connect(number)
+        peer.transport.write(
+            b"GET /socket.io/websocket HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            b"\x81\x88\0\0\0\0~m~1~m~y"
+        )
+        received = await peer.until(b"~m~27~m~")
+        self.assertIn(b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", received)
+        await self.until(lambda: len(self.messages) == 2)
+        self.assertEqual(self.messages, ["x", "y"])
+        peer.transport.loseConnection()
+
+
+SCRIPT = """
+cache()  # or every request would get a server of its own
+
+from twisted.internet import reactor
+from twisted.web.resource import Resource
+
+from siotwisted import SocketIO, SocketIOResource
+
+sio = SocketIO(reactor)
+
+
+@sio.onMessage
+def echo(connection, message):
+    connection.send(message)
+
+
+"""
+
+
+class Twist(ProcessProtocol):
+    """
+    ``twist web`` in a process of its own.
+
+    :ivar output: what it printed.
+    :ivar port: fires with its port.
+    :ivar ended: fires with how it ended.
+    """
+
+    def __init__(self) -> None:
+        self.output = b""
+        self.port: Deferred[int] = Deferred()
+        self.ended: Deferred[BaseException | None] = Deferred()
+
+    def outReceived(self, data: bytes) -> None:
+        """Look for the port."""
+        self.output += data
+        match = re.search(rb"Site starting on ([0-9]+)", self.output)
+        if match is not None and not self.port.called:
+            self.port.callback(int(match[1]))
+
+    errReceived = outReceived
+
+    def processEnded(self, reason: Failure) -> None:
+        """It is gone."""
+        if not self.port.called:
+            self.port.errback(AssertionError(self.output.decode("utf-8", "replace")))
+        self.ended.callback(reason.value)
+
+
+class TwistWebTests(FolderCase):
+    """``twist web``, the command line of Twisted Web, with a script that holds the endpoint."""
+
+    async def twist(self, *options: str) -> Twist:
+        """Start it; it is ended with the test."""
+        package = importlib.util.find_spec("siotwisted")
+        assert package is not None and package.origin is not None
+        twist = Twist()
+        command = [sys.executable, "-m", "twisted", "web", f"--listen={LOOPBACK}", *options]
+        environment = {**os.environ, "PYTHONPATH": str(Path(package.origin).parent.parent)}
+        self.process = reactor.spawnProcess(twist, command[0], command, environment)
+        self.addCleanup(self.stop, twist)
+        self.number = await twist.port
+        return twist
+
+    async def stop(self, twist: Twist) -> None:
+        """End it, if it still runs."""
+        if not twist.ended.called:
+            self.process.signalProcess("KILL")
+            await twist.ended
+
+    async def converse(self, base: str) -> None:
+        """A message goes there and comes back."""
+        sessionID = await self.open(base)
+        poll = Deferred.fromCoroutine(self.get(f"{base}/xhr-polling/{sessionID}/1"))
+        await self.post(f"{base}/xhr-polling/{sessionID}/send", "~m~2~m~hi")
+        answer: Any = await poll
+        self.assertEqual(answer.content, b"~m~2~m~hi")
+
+    async def test_resourceScript(self) -> None:
+        """As the root, by ``--resource-script``, with the site's other resources in the script; SIGTERM ends it."""
+        script = self.folder / "root.rpy"
+        script.write_text(
+            SCRIPT + 'resource = Resource()\nresource.putChild(b"socket.io", SocketIOResource(sio))\n', "utf-8"
+        )
+        twist = await self.twist(f"--resource-script={script}")
+        await self.converse(f"http://127.0.0.1:{self.number}/socket.io")
+        await self.pool.closeCachedConnections()
+        self.process.signalProcess("TERM")
+        reason = await twist.ended
+        # When it has shut down, it raises the signal again.
+        self.assertTrue(isinstance(reason, ProcessDone) or getattr(reason, "signal", None) == SIGTERM, reason)
+        self.assertNotIn(b"Traceback", twist.output)
+
+    async def test_folder(self) -> None:
+        """As a file of a folder, by ``--path``, beside other files."""
+        (self.folder / "index.html").write_text("hello", "utf-8")
+        (self.folder / "socket.io.rpy").write_text(SCRIPT + "resource = SocketIOResource(sio)\n", "utf-8")
+        await self.twist(f"--path={self.folder}", "--ignore-ext=.rpy")
+        site = f"http://127.0.0.1:{self.number}"
+        self.assertEqual((await self.get(f"{site}/")).content, b"hello")
+        await self.converse(f"{site}/socket.io")

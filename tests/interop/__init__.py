@@ -1,0 +1,1 @@
+"""Published Socket.IO clients in a real browser against the real ``siochat`` process."""

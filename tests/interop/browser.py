@@ -1,0 +1,207 @@
+"""
+Chromium with old Socket.IO clients in it, as seen from the tests.
+
+A :class:`Browser` is one Node.js process that drives one Chromium (``browser.mjs``). It opens a :class:`Page`,
+which is a fresh profile that has loaded one bundle from the server, and in a page one or more :class:`Client`
+sockets are connected. A client hears the chat's messages and keeps them until a test takes them (``room.js``).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import Deferred
+from twisted.internet.protocol import ProcessProtocol
+from twisted.python.failure import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from .npm import Release
+
+__all__ = ["Browser", "Client", "Page"]
+
+#: How long a page waits for anything, in seconds; the driver gets longer, so that the page can tell what is missing.
+PATIENCE = 20.0
+
+SHIMMED = {"htmlfile", "xhr-multipart"}
+
+
+class _Driver(ProcessProtocol):
+    """Numbers the commands it writes, and fires the Deferred of a command when its answer is read."""
+
+    def __init__(self) -> None:
+        # The driver sends answer 0 unasked, when the browser is there.
+        self.ready: Deferred[Any] = Deferred()
+        self.ended: Deferred[None] = Deferred()
+        self._waiting = {0: self.ready}
+        self._lines: list[bytes] = []
+        self._errors = b""
+        self._count = 0
+
+    def ask(self, command: str, arguments: dict[str, object]) -> Deferred[Any]:
+        self._count += 1
+        answer: Deferred[Any] = Deferred()
+        self._waiting[self._count] = answer
+        line = json.dumps({"id": self._count, "command": command, "arguments": arguments})
+        assert self.transport is not None
+        self.transport.write(line.encode() + b"\n")
+        return answer
+
+    def outReceived(self, data: bytes) -> None:
+        *complete, rest = data.split(b"\n")
+        for part in complete:
+            self._lines.append(part)
+            line = json.loads(b"".join(self._lines))
+            self._lines.clear()
+            answer = self._waiting.pop(line["id"])
+            if "error" in line:
+                answer.errback(AssertionError(line["error"]))
+            else:
+                answer.callback(line["result"])
+        self._lines.append(rest)
+
+    def errReceived(self, data: bytes) -> None:
+        self._errors += data
+
+    def processEnded(self, reason: Failure) -> None:
+        waiting, self._waiting = self._waiting, {}
+        for answer in waiting.values():
+            answer.errback(RuntimeError("the browser's driver ended:\n" + self._errors.decode("utf-8", "replace")))
+        self.ended.callback(None)
+
+
+class Browser:
+    """
+    One Chromium.
+
+    :param reactor: a reactor that starts processes and keeps time
+    :param node: the Node.js program
+    :param modules: the ``node_modules`` folder that holds the driver
+    :param chromium: the Chromium program
+    :ivar pages: those that are open
+    """
+
+    def __init__(self, reactor: Any, node: str, modules: Path, chromium: str) -> None:
+        self._reactor = reactor
+        self.pages: list[Page] = []
+        self._driver = _Driver()
+        script = Path(__file__).with_name("browser.mjs")
+        reactor.spawnProcess(self._driver, node, [node, str(script), str(modules), chromium], env=None)
+
+    async def started(self) -> None:
+        """Wait until the browser takes commands."""
+        await self._driver.ready.addTimeout(60, self._reactor)
+
+    async def ask(self, command: str, **arguments: object) -> Any:
+        """Send a command to the driver, and return its answer."""
+        return await self._driver.ask(command, arguments).addTimeout(PATIENCE + 20, self._reactor)
+
+    async def open(self, address: str, release: Release, transport: str) -> Page:
+        """Open a page with cookies of its own that has the bundle of a release, and the shim the transport needs."""
+        shim = transport if transport in SHIMMED else None
+        bundle = f"/socket.io/{release.fileName}"
+        answer = await self.ask("open", address=address, bundle=bundle, shim=shim)
+        assert answer["version"] == release.client
+        return Page(self, answer["page"], transport)
+
+    async def closePages(self) -> list[str]:
+        """Close all pages that are still open, and return the errors that were thrown in them."""
+        return [error for page in [*self.pages] for error in await page.close()]
+
+    async def stop(self) -> None:
+        """Close the browser, and wait for the driver to end."""
+        assert self._driver.transport is not None
+        self._driver.transport.closeStdin()
+        await self._driver.ended.addTimeout(30, self._reactor)
+
+
+class Page:
+    """A page with one bundle; its clients all use the same transport."""
+
+    def __init__(self, browser: Browser, number: int, transport: str) -> None:
+        self._browser = browser
+        self._number = number
+        self._transport = transport
+        browser.pages.append(self)
+
+    async def call(self, name: str, *values: object) -> Any:
+        """Call a function of the application in the page, and return what it answers."""
+        return await self._browser.ask("call", page=self._number, name=name, values=values)
+
+    async def connect(self, queued: Sequence[object] = ()) -> Client:
+        """
+        Make a socket, connect it, and wait until it is connected.
+
+        :param queued: what to send before it is connected
+        """
+        client = Client(self, await self.call("open", self._transport, queued))
+        await client.happened("connect", 1)
+        return client
+
+    async def close(self) -> list[str]:
+        """Close the page, and return the errors that were thrown in it."""
+        self._browser.pages.remove(self)
+        errors: list[str] = await self._browser.ask("close", page=self._number)
+        return errors
+
+
+class Client:
+    """A socket in a page. Its id is that of the latest connection that :meth:`happened` has seen."""
+
+    id: str
+
+    def __init__(self, page: Page, number: int) -> None:
+        self._page = page
+        self._number = number
+
+    async def _call(self, name: str, *values: object) -> Any:
+        return await self._page.call(name, self._number, *values)
+
+    async def connect(self) -> None:
+        """Start to connect, again."""
+        await self._call("connect")
+
+    async def happened(self, event: str, count: int, seconds: float = PATIENCE) -> None:
+        """Wait until the socket has connected or disconnected so many times in all."""
+        sessionId = await self._call("happened", event, count, seconds)
+        if event == "connect":
+            self.id = sessionId
+
+    async def send(self, *values: object) -> None:
+        """Send values by one call for each."""
+        await self._call("send", values)
+
+    async def sendTogether(self, *values: object) -> None:
+        """Send values by one call, that is, as the frames of one payload."""
+        await self._call("sendTogether", values)
+
+    async def sent(self) -> None:
+        """Wait until the server has taken all that was sent."""
+        await self._call("sent")
+
+    async def sendGarbage(self, text: str) -> None:
+        """Send a payload that is not made of frames."""
+        await self._call("sendGarbage", text)
+
+    async def take(self, sender: Client, count: int) -> list[object]:
+        """Wait until so many messages have come from another client, and return these in order."""
+        values: list[object] = await self._call("take", sender.id, count, PATIENCE)
+        return values
+
+    async def buffer(self) -> list[dict[str, Any]]:
+        """Wait for the messages of before that the chat tells a new client, and return these."""
+        entries: list[dict[str, Any]] = await self._call("buffer", PATIENCE)
+        return entries
+
+    async def announced(self, text: str) -> None:
+        """Wait until the chat has announced this."""
+        await self._call("announced", text, PATIENCE)
+
+    async def remains(self) -> dict[str, Any]:
+        """Return the messages nobody took, what was not of the chat, and how often each event happened."""
+        remains: dict[str, Any] = await self._call("remains")
+        return remains
