@@ -39,8 +39,6 @@ class LinesCodec(Codec):
     def decode(self, payload: str, form: bool = False) -> Iterator[Packet]:
         """The packets of some lines; a browser's form may have turned their ends into CR LF."""
         *lines, rest = (payload.replace("\r\n", "\n") if form else payload).split("\n")
-        if rest:
-            raise ProtocolError("a line without an end")
         for line in lines:
             match loads(line):
                 case ["message", str(text)]:
@@ -53,6 +51,8 @@ class LinesCodec(Codec):
                     yield Packet(Kind.CLOSE)
                 case _:
                     raise ProtocolError("an unknown line")
+        if rest:
+            raise ProtocolError("a line without an end")
 
 
 async def main(reactor: Any) -> None:

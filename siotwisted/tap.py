@@ -4,6 +4,7 @@ The ``twistd siochat`` command: its options, and the service that they describe.
 
 from __future__ import annotations
 
+from inspect import isabstract
 from typing import Any, ClassVar
 
 from twisted.application.internet import StreamServerEndpointService
@@ -49,7 +50,7 @@ def _codec(name: str) -> type[Codec]:
         found = namedAny(name)
     except (AttributeError, ValueError, ImportError) as error:
         raise UsageError(f"no such codec: {name}") from error
-    if not (isinstance(found, type) and issubclass(found, Codec)):
+    if not (isinstance(found, type) and issubclass(found, Codec)) or isabstract(found):
         raise UsageError(f"not a codec: {name}")
     return found
 

@@ -362,12 +362,15 @@ def takeOver(request: Request, protocol: SocketIOWebSocketProtocol) -> None:
         b"%b: %b" % (name, value) for name, values in request.requestHeaders.getAllRawHeaders() for value in values
     ]
     behind = b"".join(channel._dataBuffer)
+    channel._dataBuffer.clear()
     connectionLost = channel.connectionLost
 
     def lost(reason: Failure) -> None:
         del channel.dataReceived, channel.rawDataReceived, channel.connectionLost
-        protocol.connectionLost(reason)
-        connectionLost(reason)
+        try:
+            protocol.connectionLost(reason)
+        finally:
+            connectionLost(reason)
 
     channel.dataReceived = channel.rawDataReceived = protocol.dataReceived
     channel.connectionLost = lost

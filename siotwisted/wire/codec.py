@@ -23,7 +23,10 @@ from siotwisted.interfaces import ICodec, IPacketReceiver, ISessionTransport
 from siotwisted.outgoing import Outgoing
 from siotwisted.packets import Packet
 
-__all__ = ["Codec", "isPlainText"]
+__all__ = ["MAX_PACKETS", "Codec", "isPlainText"]
+
+#: How many packets one payload may have.
+MAX_PACKETS = 10_000
 
 
 def isPlainText(text: str) -> bool:
@@ -98,6 +101,8 @@ class Codec(ABC):
         damage: ProtocolError | None = None
         try:
             for packet in self.decode(payload, form):
+                if len(packets) == MAX_PACKETS:
+                    raise ProtocolError("too many packets in one payload")
                 packets.append(packet)
         except ProtocolError as error:
             damage = error

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from itertools import accumulate
 from typing import Any, NoReturn
 
 from siotwisted.errors import EncodeError, ProtocolError
@@ -18,14 +19,23 @@ __all__ = ["MAX_DEPTH", "dumps", "loads"]
 
 #: How deep arrays and objects may nest in JSON that a peer sends.
 MAX_DEPTH = 64
+#: How many characters an integer may have, its sign included, in JSON that a peer sends.
+MAX_DIGITS = 32
 
-_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-_NO_BRACKET = re.compile(r"[^][{}]+")
-_ONE_BRACKET = str.maketrans("{}", "[]")
+#: A string, or what might have become one: unless an open end matches too, each quote would be tried to the end.
+_STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 
 def _refuseConstant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError("number too long")
+    return int(digits)
 
 
 def _finite(digits: str) -> float:
@@ -37,7 +47,7 @@ def _finite(digits: str) -> float:
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _encodeASCII = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode
-_decode = json.JSONDecoder(parse_constant=_refuseConstant, parse_float=_finite).decode
+_decode = json.JSONDecoder(parse_constant=_refuseConstant, parse_int=_integer, parse_float=_finite).decode
 
 
 def dumps(value: object) -> str:
@@ -62,15 +72,11 @@ def dumps(value: object) -> str:
 
 
 def _tooDeep(text: str) -> bool:
-    """Whether arrays and objects nest deeper than :data:`MAX_DEPTH` (or don't match, which is no JSON either)."""
+    """Whether arrays and objects nest deeper than :data:`MAX_DEPTH`."""
     if text.count("[") + text.count("{") <= MAX_DEPTH:
         return False
-    brackets = _NO_BRACKET.sub("", _STRING.sub("", text)).translate(_ONE_BRACKET)
-    for _ in range(MAX_DEPTH):  # each round takes the innermost level away
-        if not brackets:
-            break
-        brackets = brackets.replace("[]", "")
-    return bool(brackets)
+    brackets = _STRING.sub("", text).encode("ascii", "ignore").translate(None, _NO_BRACKETS)
+    return max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > MAX_DEPTH
 
 
 def loads(text: str) -> Any:

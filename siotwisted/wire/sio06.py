@@ -22,11 +22,12 @@ from siotwisted.outgoing import Outgoing
 from siotwisted.packets import Kind, Packet
 from siotwisted.wire.codec import Codec, isPlainText
 from siotwisted.wire.jsontext import dumps, loads
-from siotwisted.wire.units import formCandidates, fromUnits, toUnits, unitCount
+from siotwisted.wire.units import formRun, fromUnits, toUnits, unitCount
 
 __all__ = ["SIOCodec", "frame"]
 
 _HEADER = re.compile("~m~([0-9]{1,7})~m~")
+_END = re.compile(r"(?=~m~[0-9]{1,7}~m~)|\Z")
 
 
 def frame(data: str) -> str:
@@ -63,20 +64,13 @@ class SIOCodec(Codec):
                 raise ProtocolError("a frame does not begin with ~m~LENGTH~m~")
             count, start = int(header.group(1)), header.end()
             if form:
-                data, position = self._formData(units, start, count)
+                data, position = formRun(units, start, count, _END)
             else:
                 position = start + count
                 if position > end:
                     raise ProtocolError("a frame is longer than its payload")
                 data = units[start:position]
             yield self._packet(fromUnits(data))
-
-    @staticmethod
-    def _formData(units: str, start: int, count: int) -> tuple[str, int]:
-        for data, position in formCandidates(units, start, count):
-            if position == len(units) or units.startswith("~m~", position):
-                return data, position
-        raise ProtocolError("no reading of a form's line breaks gives whole frames")
 
     @staticmethod
     def _packet(data: str) -> Packet:

@@ -24,14 +24,15 @@ from siotwisted.outgoing import Outgoing
 from siotwisted.packets import Kind, Packet
 from siotwisted.wire.codec import Codec, isPlainText
 from siotwisted.wire.jsontext import dumps, loads
-from siotwisted.wire.units import formCandidates, fromUnits, toUnits, unitCount
+from siotwisted.wire.units import formRun, fromUnits, toUnits, unitCount
 
 __all__ = ["MAX_ANNOTATIONS", "SIOStreamingCodec", "frame"]
 
 #: How many annotations one message may have.
 MAX_ANNOTATIONS = 16
 
-_HEADER = re.compile("([0-9]):([0-9]{1,9}):")
+_HEADER = re.compile("([0-9]):([0-9]{1,7}):")
+_END = re.compile(r",(?=[0-9]:[0-9]{1,7}:|\Z)")
 _ANNOTATION = re.compile("([^:\n]+)(?::([^\n]*))?\n")
 
 
@@ -70,7 +71,7 @@ class SIOStreamingCodec(Codec):
                 raise ProtocolError("a frame does not begin with TYPE:LENGTH:")
             count, start = int(header.group(2)), header.end()
             if form:
-                body, position = self._formBody(units, start, count)
+                body, position = formRun(units, start, count, _END)
             else:
                 body, position = units[start : start + count], start + count
             if units[position : position + 1] != ",":
@@ -79,13 +80,6 @@ class SIOStreamingCodec(Codec):
             packet = self._packet(header.group(1), fromUnits(body))
             if packet is not None:
                 yield packet
-
-    @staticmethod
-    def _formBody(units: str, start: int, count: int) -> tuple[str, int]:
-        for body, position in formCandidates(units, start, count):
-            if units.startswith(",", position) and (position + 1 == len(units) or _HEADER.match(units, position + 1)):
-                return body, position
-        raise ProtocolError("no reading of a form's line breaks gives whole frames")
 
     def _packet(self, type: str, body: str) -> Packet | None:
         """The packet of a frame; None for the types 4 to 9, which nobody ever defined and both old ends pass over."""
@@ -100,10 +94,11 @@ class SIOStreamingCodec(Codec):
     @staticmethod
     def _message(body: str) -> Packet:
         annotations: dict[str, str | None] = {}
-        position = 0
+        position = found = 0
         while not body.startswith(":", position):
             annotation = _ANNOTATION.match(body, position)
-            if annotation is None or len(annotations) == MAX_ANNOTATIONS:
+            found += 1
+            if annotation is None or found > MAX_ANNOTATIONS:
                 raise ProtocolError("a message has no data, or bad or too many annotations")
             annotations[annotation.group(1)] = annotation.group(2)
             position = annotation.end()

@@ -5,7 +5,7 @@ Both codecs of Socket.IO 0.6 write the length of a frame that way, so a characte
 text,
 :func:`toUnits` gives every unit a character of its own and :func:`fromUnits` joins them again.
 
-:func:`formCandidates` undoes what an HTML form does to text: a browser submits every line break as CR LF, and in a page
+:func:`formRun` undoes what an HTML form does to text: a browser submits every line break as CR LF, and in a page
 that is not UTF-8 writes what its character set lacks as ``&#N;``; the lengths inside still count the text as it was
 before.
 """
@@ -13,19 +13,15 @@ before.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import struct
 
 from siotwisted.errors import ProtocolError
 
-__all__ = ["formCandidates", "fromUnits", "toUnits", "unitCount"]
+__all__ = ["formRun", "fromUnits", "toUnits", "unitCount"]
 
 _ASTRAL = re.compile("[\U00010000-\U0010ffff]")
-_FORM_TOKEN = re.compile(r"\r\n|&#([0-9]{1,7});")
-#: Characters that a form writes for one unit, at the most: ``&#1114111;`` for the two of U+10FFFF, ``&#65535;`` for
-#: one.
-_LONGEST = 8
-#: Text that mixes LF and CR LF is tried with up to this many line feeds; a bound, for hostile text is tried in vain.
-_MIXED = 8
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_REFERENCE = re.compile("&#([0-9]{1,7});")
 
 
 def unitCount(text: str) -> int:
@@ -35,14 +31,12 @@ def unitCount(text: str) -> int:
     return len(text) + len(_ASTRAL.findall(text))
 
 
-def _pair(match: re.Match[str]) -> str:
-    code = ord(match.group()) - 0x10000
-    return chr(0xD800 + (code >> 10)) + chr(0xDC00 + (code & 0x3FF))
-
-
 def toUnits(text: str) -> str:
     """The same text with one character for each code unit: those beyond U+FFFF become their two surrogates."""
-    return text if text.isascii() else _ASTRAL.sub(_pair, text)
+    if text.isascii() or _ASTRAL.search(text) is None:
+        return text
+    data = text.encode("utf-16-le", "surrogatepass")
+    return "".join(map(chr, struct.unpack(f"<{len(data) // 2}H", data)))
 
 
 def fromUnits(units: str) -> str:
@@ -51,70 +45,62 @@ def fromUnits(units: str) -> str:
 
     :raises ProtocolError: if the run begins or ends inside a pair of surrogates.
     """
-    if units.isascii():
+    if units.isascii() or _SURROGATE.search(units) is None:
         return units
     try:
-        return units.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+        return struct.pack(f"<{len(units)}H", *map(ord, units)).decode("utf-16-le")
     except UnicodeDecodeError as error:
         raise ProtocolError("a frame ends inside a character") from error
 
 
-def _reference(token: re.Match[str]) -> str | None:
-    """The units that a character reference stands for, or None if it is no reference to a character."""
-    digits = token.group(1)
-    if digits is None:
-        return None
-    code = int(digits)
-    return None if code > 0x10FFFF or 0xD800 <= code < 0xE000 else toUnits(chr(code))
+def _character(reference: re.Match[str]) -> str:
+    """The units that a character reference stands for; the reference itself if there is no such character."""
+    code = int(reference.group(1))
+    return reference.group() if code > 0x10FFFF or 0xD800 <= code < 0xE000 else toUnits(chr(code))
 
 
-def _take(units: str, start: int, count: int, breaks: int, references: bool) -> tuple[str, int] | None:
+def formRun(units: str, start: int, count: int, end: re.Pattern[str]) -> tuple[str, int]:
     """
-    Read ``count`` original units of form text from ``start``; None if the text ends before, or a token straddles the
-    end.
+    Read ``count`` original units of text that went through an HTML form.
 
-    :param breaks: how many CR LF count as the one line feed that they were; those after count as they are.
-    :param references: whether ``&#N;`` counts as the character that it stands for.
-    """
-    pieces: list[str] = []
-    position = start
-    for token in _FORM_TOKEN.finditer(units, start, start + _LONGEST * count + 2):
-        if count <= token.start() - position:
-            break
-        if token.group() == "\r\n":
-            if breaks == 0:
-                continue
-            breaks -= 1
-            original: str | None = "\n"
-        else:
-            original = _reference(token) if references else None
-        if original is None:
-            continue
-        pieces += (units[position : token.start()], original)
-        count -= token.start() - position + len(original)
-        position = token.end()
-        if count < 0:
-            return None
-    end = position + count
-    if end > len(units):
-        return None
-    pieces.append(units[position:end])
-    return "".join(pieces), end
-
-
-def formCandidates(units: str, start: int, count: int) -> Iterator[tuple[str, int]]:
-    """
-    Every way to read ``count`` original units of text that went through an HTML form, the likeliest first.
+    Which CR LF were one unit and which were two can't be seen; where the next frame begins tells. The likeliest
+    reading comes first: all were line feeds, none was, the first few were; then the same with character references.
 
     :param units: the text, as :func:`toUnits` gives it.
     :param start: where the run begins.
     :param count: how many units it had before the browser changed it.
-    :return: pairs of the text as it was and the position after it. The caller takes the first that a frame may follow.
+    :param end: matches where a run may end.
+    :return: the text as it was, and the position after it.
+    :raises ProtocolError: if no reading ends where a run may end.
     """
-    seen: set[tuple[str, int]] = set()
-    for references in (False, True):
-        for breaks in (count, *range(_MIXED)):
-            candidate = _take(units, start, count, breaks, references)
-            if candidate is not None and candidate not in seen:
-                seen.add(candidate)
-                yield candidate
+    if start + count <= len(units):
+        for references in (False, True):
+            position, breaks, saved = start, 0, 0
+            second: tuple[int, int] | None = None
+            for match in end.finditer(units, start + count):
+                stop = match.start()
+                breaks += units.count("\r\n", position, stop)
+                if references:
+                    saved += sum(
+                        len(reference.group()) - len(_character(reference))
+                        for reference in _REFERENCE.finditer(units, position, stop)
+                    )
+                position = stop
+                feeds = stop - start - saved - count  # as many CR LF were line feeds
+                if feeds == breaks:
+                    return _original(units[start:stop], feeds, references), stop
+                if feeds > breaks:
+                    break
+                if feeds >= 0 and second is None:
+                    second = stop, feeds
+            if second is not None:
+                stop, feeds = second
+                return _original(units[start:stop], feeds, references), stop
+            if "&#" not in units:
+                break
+    raise ProtocolError("no reading of a form's line breaks gives whole frames")
+
+
+def _original(run: str, feeds: int, references: bool) -> str:
+    text = run.replace("\r\n", "\n", feeds)
+    return _REFERENCE.sub(_character, text) if references else text

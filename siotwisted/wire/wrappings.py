@@ -15,6 +15,7 @@ Wire facts: the browser client of Socket.IO 0.6.3 and the server of npm socket.i
 from __future__ import annotations
 
 import re
+from codecs import charmap_decode
 from urllib.parse import unquote_to_bytes
 
 from siotwisted.errors import ProtocolError
@@ -66,6 +67,11 @@ def multipartPart(frame: bytes) -> bytes:
 
 #: How many fields a form may have; a client sends one.
 _MAX_FIELDS = 8
+#: As browsers have it: the five bytes that the character set leaves out stand for control characters.
+_WINDOWS_1252 = "".join(
+    chr(code) if code in (0x81, 0x8D, 0x8F, 0x90, 0x9D) else bytes((code,)).decode("windows-1252")
+    for code in range(256)
+)
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
@@ -85,4 +91,4 @@ def formField(body: bytes, name: bytes) -> str:
     try:
         return value.decode("utf-8")
     except UnicodeDecodeError:
-        return value.decode("windows-1252", "replace")
+        return charmap_decode(value, "strict", _WINDOWS_1252)[0]

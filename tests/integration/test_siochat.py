@@ -153,13 +153,15 @@ class SiochatCase(TestCase):
                 await process.ended
 
     def spawn(self, *options: str) -> Process:
-        """Start the process, with the package that this test imports, in a folder of its own."""
+        """Start the process with these options."""
+        return self.launch([*self.command, *options])
+
+    def launch(self, command: list[str]) -> Process:
+        """Start a process, with the package that this test imports, in a folder of its own."""
         process = Process()
         assert siotwisted.__file__ is not None
         environment = {**os.environ, "PYTHONPATH": str(Path(siotwisted.__file__).parent.parent)}
-        transport = reactor.spawnProcess(
-            process, self.command[0], [*self.command, *options], env=environment, path=self.folder
-        )
+        transport = reactor.spawnProcess(process, command[0], command, env=environment, path=self.folder)
         self.processes.append((process, transport))
         return process
 

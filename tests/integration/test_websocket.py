@@ -361,6 +361,13 @@ class Conversations(Case):
         self.assertEqual(dict(connection.query), {"room": "blue"})
         self.assertEqual(connection.handshake.secure, self.secure)
 
+    async def test_noDelay(self) -> None:
+        """Small messages don't wait in the kernel for more."""
+        await self.serve()
+        await self.join()
+        (transport,) = self.sio.registry.transports
+        self.assertTrue(cast(Any, transport).transport.getTcpNoDelay())
+
     async def test_flashsocket(self) -> None:
         """``flashsocket`` is the same under another name."""
         await self.serve()
@@ -508,7 +515,7 @@ class Conversations(Case):
 
     async def test_heartbeats(self) -> None:
         """The server asks for signs of life; a client that stops giving them is cut, and waited for."""
-        await self.serve(heartbeatInterval=0.02, heartbeatTimeout=0.1, reconnectTimeout=0.02)
+        await self.serve(heartbeatInterval=0.02, heartbeatTimeout=0.5, reconnectTimeout=0.02)
         client, _ = await self.join()
         for number in range(1, 4):
             self.assertEqual(await client.receive(), f"~h~{number}")
@@ -533,7 +540,7 @@ class Conversations(Case):
 
     async def test_cut(self) -> None:
         """A client that is cut is waited for, no longer than ``reconnectTimeout``."""
-        await self.serve(reconnectTimeout=0.05)
+        await self.serve(reconnectTimeout=0.3)
         client, connection = await self.join()
         client.cut()
         await client.ended
@@ -568,7 +575,7 @@ class Conversations(Case):
 
     async def test_goodbyeNotAnswered(self) -> None:
         """A client that does not answer the goodbye is cut."""
-        await self.serve(closeTimeout=0.1)
+        await self.serve(closeTimeout=0.3)
         client = await self.raw(self.upgrade())
         await client.whenFrames(1)
         self.connections[0].close()

@@ -490,6 +490,8 @@ class Refusals(Case):
                 faults.append(f"{name}: the answer repeats what the client said")
             if self.alone and (peer.open or peer.headers.get("connection") != "close"):
                 faults.append(f"{name}: the connection stays open")
+            if self.alone and (peer.headers.get("content-length") != "0" or not peer.end.value().endswith(b"\r\n\r\n")):
+                faults.append(f"{name}: the answer's end can't be told")
             if lines > 1 or (self.alone and lines == 0):
                 faults.append(f"{name}: {lines} lines in the log")
             peer.cut()
@@ -956,6 +958,18 @@ class Conversations(Case):
         self.assertTrue(peer.end.streaming)
         peer.send(closeFrame(1000))
         self.assertIsNone(peer.end.producer)
+
+    def test_producerOfTheLost(self) -> None:
+        """What the transport tells of the client's pace when the client is gone changes nothing."""
+        peer = self.join()
+        producer: Any = peer.end.producer
+        peer.cut()
+        producer.resumeProducing()
+        producer.stopProducing()
+        self.connections[0].send("waits")
+        peer.turn()
+        again = self.join(f"/socket.io/websocket/{self.connections[0].id}")
+        self.assertEqual(again.messages, ["waits"])
 
     def test_resume(self) -> None:
         """A client that was cut comes back with its id: what waited arrives, without a greeting, and it goes on."""
