@@ -91,6 +91,18 @@ class Admission:
         session = self.registry.get(route.sessionID)
         return session if session is not None and session.route.codec is route.codec else None
 
+    def join(self, route: Route, handshake: Handshake | None) -> Session:
+        """
+        The session of a request that has passed all checks: a new one for a new client.
+
+        :param handshake: what a new client said; needed for no other.
+        """
+        session = self.session(route)
+        if session is None:
+            assert handshake is not None and not route.sessionID, "the check finds the session of any other client"
+            session = self.registry.open(route, handshake)
+        return session
+
     def corsHeaders(self, getHeader: GetHeader, secure: bool) -> dict[str, str]:
         """What lets a page of another origin read the answer. A page that only ``*`` lets in gets no credentials."""
         origin = getHeader("origin")

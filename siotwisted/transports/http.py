@@ -170,11 +170,7 @@ class TransportResource(Resource, ABC):
 
     def session(self, handshake: Handshake | None) -> Session:
         """The session that an admitted request belongs to; a new one for a new client."""
-        if handshake is not None:
-            return self._admission.registry.open(self._route, handshake)
-        session = self._admission.session(self._route)
-        assert session is not None, "the check has found it"
-        return session
+        return self._admission.join(self._route, handshake)
 
     def _handshake(self, request: Request) -> Handshake:
         return Handshake(

@@ -176,16 +176,9 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
         assert self.admitted is not None
         route, handshake = self.admitted
         self.name = route.transport
-        admission = self.factory.admission
-        session = admission.session(route)
-        if session is None:
-            if handshake is None or route.sessionID or admission.registry.stopping:
-                self.transport.abortConnection()  # it ended, or the server stopped, during the handshake
-                return
-            session = admission.registry.open(route, handshake)
-        self._session = session
+        self._session = self.factory.admission.join(route, handshake)
         self.transport.registerProducer(self, True)
-        session.attach(self)
+        self._session.attach(self)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """A payload has come."""

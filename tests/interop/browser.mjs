@@ -38,6 +38,67 @@ const commands = {
     return { page: count, version: await page.evaluate("io.version") };
   },
 
+  // Load the server's own page in a window of this size. On its record come all the URLs it asks for; an error is
+  // whatever it says on the console, a request to another host, and what is thrown.
+  async visit({ address, width, height }) {
+    const context = await browser.newContext({ viewport: { width, height }, reducedMotion: "reduce" });
+    const page = await context.newPage();
+    const errors = [];
+    const requests = [];
+    const requested = (url) => {
+      requests.push(url);
+      if (new URL(url).host !== new URL(address).host) errors.push(`a request to ${url}`);
+    };
+    page.on("pageerror", (error) => errors.push(String(error.stack || error)));
+    page.on("console", (message) => errors.push(`${message.type()}: ${message.text()} (${message.location().url})`));
+    page.on("request", (request) => requested(request.url()));
+    page.on("websocket", (socket) => requested(socket.url()));
+    await page.goto(address);
+    pages.set(++count, { context, page, errors, requests });
+    return count;
+  },
+
+  requests({ page }) {
+    return pages.get(page).requests;
+  },
+
+  // Wait until the elements that are shown have these texts, as a reader sees them, and no others are there.
+  async shows({ page, selector, texts, seconds }) {
+    const differs = await pages.get(page).page.evaluate(showing, [selector, texts, seconds]);
+    if (differs !== null) throw new Error(`${selector} shows ${differs} and not ${JSON.stringify(texts)}`);
+  },
+
+  texts({ page, selector }) {
+    return pages.get(page).page.locator(selector).allInnerTexts();
+  },
+
+  async click({ page, selector }) {
+    await pages.get(page).page.locator(selector).click();
+  },
+
+  // Write into the field that has the focus, with Shift+Enter between lines.
+  async write({ page, text }) {
+    const { keyboard } = pages.get(page).page;
+    for (const [index, line] of text.split("\n").entries()) {
+      if (index > 0) await keyboard.press("Shift+Enter");
+      await keyboard.insertText(line);
+    }
+  },
+
+  // Press a key where `selector` has the focus, and wait for the page to draw what comes of it.
+  async press({ page, selector, key }) {
+    await pages.get(page).page.locator(selector).press(key);
+    await pages.get(page).page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn))));
+  },
+
+  box({ page, selector }) {
+    return pages.get(page).page.locator(selector).boundingBox();
+  },
+
+  cutOff({ page }) {
+    return pages.get(page).page.evaluate(cutOff);
+  },
+
   call({ page, name, values }) {
     return pages.get(page).page.evaluate(([name, values]) => window.room[name](...values), [name, values]);
   },
@@ -49,6 +110,36 @@ const commands = {
     return errors;
   },
 };
+
+// In the page: null once the texts are there, or what there was when time ran out.
+async function showing([selector, texts, seconds]) {
+  const wanted = JSON.stringify(texts);
+  const end = performance.now() + seconds * 1000;
+  for (;;) {
+    const shown = [...document.querySelectorAll(selector)].filter((element) => element.checkVisibility());
+    const found = JSON.stringify(shown.map((element) => element.innerText));
+    if (found === wanted) return null;
+    if (performance.now() > end) return found;
+    await new Promise((later) => setTimeout(later, 20));
+  }
+}
+
+// In the page: all that its window does not show whole. The log may go on above and below, but not to a side.
+function cutOff() {
+  const found = [];
+  const { scrollWidth, scrollHeight } = document.documentElement;
+  if (scrollWidth > innerWidth || scrollHeight > innerHeight) found.push(`page: ${scrollWidth} x ${scrollHeight}`);
+  for (const element of document.querySelectorAll("body *")) {
+    const { left, right, top, bottom, width } = element.getBoundingClientRect();
+    // What is there for screen readers alone is one pixel wide.
+    if (!element.checkVisibility() || width <= 1) continue;
+    const outside = left < 0 || right > innerWidth || (!element.closest("#log") && (top < 0 || bottom > innerHeight));
+    if (outside || (element.clientWidth > 0 && element.scrollWidth > element.clientWidth)) {
+      found.push(`${element.tagName} ${element.id} ${element.className}: ${[left, right, top, bottom]}`);
+    }
+  }
+  return found;
+}
 
 async function obey({ id, command, arguments: values }) {
   let answer;

@@ -1,9 +1,10 @@
 """
-Chromium with old Socket.IO clients in it, as seen from the tests.
+Chromium with old Socket.IO clients in it, or with the chat's own page, as seen from the tests.
 
 A :class:`Browser` is one Node.js process that drives one Chromium (``browser.mjs``). It opens a :class:`Page`,
 which is a fresh profile that has loaded one bundle from the server, and in a page one or more :class:`Client`
 sockets are connected. A client hears the chat's messages and keeps them until a test takes them (``room.js``).
+A :class:`ChatPage` is a fresh profile that has loaded the page of ``siochat``; it is used as a person would.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from .npm import Release
 
-__all__ = ["Browser", "Client", "Page"]
+__all__ = ["Browser", "ChatPage", "Client", "Page"]
 
 #: How long a page waits for anything, in seconds; the driver gets longer, so that the page can tell what is missing.
 PATIENCE = 20.0
@@ -87,7 +88,7 @@ class Browser:
 
     def __init__(self, reactor: Any, node: str, modules: Path, chromium: str) -> None:
         self._reactor = reactor
-        self.pages: list[Page] = []
+        self.pages: list[_Tab] = []
         self._driver = _Driver()
         script = Path(__file__).with_name("browser.mjs")
         reactor.spawnProcess(self._driver, node, [node, str(script), str(modules), chromium], env=None)
@@ -108,8 +109,18 @@ class Browser:
         assert answer["version"] == release.client
         return Page(self, answer["page"], transport)
 
+    async def visit(self, address: str, width: int = 800, height: int = 600) -> ChatPage:
+        """
+        Open the chat's page with storage of its own.
+
+        :param address: the page's address
+        :param width: that of the window, in CSS pixels
+        :param height: that of the window, in CSS pixels
+        """
+        return ChatPage(self, await self.ask("visit", address=address, width=width, height=height))
+
     async def closePages(self) -> list[str]:
-        """Close all pages that are still open, and return the errors that were thrown in them."""
+        """Close all pages that are still open, and return their errors."""
         return [error for page in [*self.pages] for error in await page.close()]
 
     async def stop(self) -> None:
@@ -119,18 +130,34 @@ class Browser:
         await self._driver.ended.addTimeout(30, self._reactor)
 
 
-class Page:
-    """A page with one bundle; its clients all use the same transport."""
+class _Tab:
+    """Anything the browser has open."""
 
-    def __init__(self, browser: Browser, number: int, transport: str) -> None:
+    def __init__(self, browser: Browser, number: int) -> None:
         self._browser = browser
         self._number = number
-        self._transport = transport
         browser.pages.append(self)
+
+    async def _ask(self, command: str, **arguments: object) -> Any:
+        return await self._browser.ask(command, page=self._number, **arguments)
+
+    async def close(self) -> list[str]:
+        """Close the page, and return the errors of its time."""
+        self._browser.pages.remove(self)
+        errors: list[str] = await self._ask("close")
+        return errors
+
+
+class Page(_Tab):
+    """A page with one bundle; its clients all use the same transport. Its errors are what was thrown in it."""
+
+    def __init__(self, browser: Browser, number: int, transport: str) -> None:
+        super().__init__(browser, number)
+        self._transport = transport
 
     async def call(self, name: str, *values: object) -> Any:
         """Call a function of the application in the page, and return what it answers."""
-        return await self._browser.ask("call", page=self._number, name=name, values=values)
+        return await self._ask("call", name=name, values=values)
 
     async def connect(self, queued: Sequence[object] = ()) -> Client:
         """
@@ -142,11 +169,54 @@ class Page:
         await client.happened("connect", 1)
         return client
 
-    async def close(self) -> list[str]:
-        """Close the page, and return the errors that were thrown in it."""
-        self._browser.pages.remove(self)
-        errors: list[str] = await self._browser.ask("close", page=self._number)
-        return errors
+
+class ChatPage(_Tab):
+    """
+    The chat's own page. Its errors are what was thrown, all that came on the console, and requests to other hosts.
+    """
+
+    async def shows(self, selector: str, *texts: str) -> None:
+        """Wait until the elements that are shown have just these texts, in order; without texts: until none is."""
+        await self._ask("shows", selector=selector, texts=texts, seconds=PATIENCE)
+
+    async def text(self, selector: str) -> str:
+        """Return the text of the only such element."""
+        (text,) = await self._ask("texts", selector=selector)
+        assert isinstance(text, str)
+        return text
+
+    async def click(self, selector: str) -> None:
+        """Click in the middle of an element, as soon as it can be clicked."""
+        await self._ask("click", selector=selector)
+
+    async def press(self, selector: str, key: str) -> None:
+        """Press a key in an element."""
+        await self._ask("press", selector=selector, key=key)
+
+    async def write(self, text: str) -> None:
+        """Write a text into the composer, and don't send it."""
+        await self.click("#input")
+        await self._ask("write", text=text)
+
+    async def say(self, text: str) -> None:
+        """Write a text into the composer, and press Enter."""
+        await self.write(text)
+        await self.press("#input", "Enter")
+
+    async def requests(self) -> list[str]:
+        """Return the URLs of all that the page has asked for so far."""
+        requests: list[str] = await self._ask("requests")
+        return requests
+
+    async def box(self, selector: str) -> dict[str, float]:
+        """Return where in the window an element is: ``x``, ``y``, ``width``, ``height`` in CSS pixels."""
+        box: dict[str, float] = await self._ask("box", selector=selector)
+        return box
+
+    async def cutOff(self) -> list[str]:
+        """Describe whatever the window does not show whole, save for the older part of the log."""
+        found: list[str] = await self._ask("cutOff")
+        return found
 
 
 class Client:

@@ -72,4 +72,4 @@ async def siochat(browser: Browser, clientFiles: Path) -> AsyncIterator[Siochat]
         errors = await browser.closePages()
     finally:
         await server.stop()
-    assert errors == [], "thrown in a page"
+    assert errors == [], "errors of the pages"

@@ -65,11 +65,15 @@ class Siochat:
         """The address of the chat's page."""
         return f"http://127.0.0.1:{self._port}/"
 
-    async def start(self) -> None:
-        """Start the process, and wait until it has printed the address to open."""
+    async def start(self, *options: str) -> None:
+        """
+        Start the process, and wait until it has printed the address to open.
+
+        :param options: further words of the command line
+        """
         command = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()"]
         command += ["--nodaemon", "--pidfile=", "siochat", "--listen", f"tcp:{self._port}:interface=127.0.0.1"]
-        command += ["--client-files", str(self._clientFiles)]
+        command += ["--client-files", str(self._clientFiles), *options]
         # The package that these tests would import, wherever it is, and no other.
         package = importlib.util.find_spec("siotwisted")
         assert package is not None and package.origin is not None, "siotwisted can't be imported"
@@ -101,7 +105,7 @@ class Siochat:
         self._process.signalProcess("KILL")
         raise AssertionError(f"siochat took more than {seconds} s:\n{self._output.log.decode()}")
 
-    async def restart(self) -> None:
-        """Stop the process, and start another one at the same address."""
+    async def restart(self, *options: str) -> None:
+        """Stop the process, and start another one at the same address, with these options."""
         await self.stop()
-        await self.start()
+        await self.start(*options)
