@@ -76,19 +76,29 @@ const commands = {
     await pages.get(page).page.locator(selector).click();
   },
 
-  // Write into the field that has the focus, with Shift+Enter between lines.
-  async write({ page, text }) {
+  // Click into a field, and put a text in the place of what it holds, with Shift+Enter between lines.
+  async write({ page, selector, text }) {
+    await pages.get(page).page.locator(selector).click();
     const { keyboard } = pages.get(page).page;
+    await keyboard.press("Control+A");
     for (const [index, line] of text.split("\n").entries()) {
       if (index > 0) await keyboard.press("Shift+Enter");
       await keyboard.insertText(line);
     }
   },
 
-  // Press a key where `selector` has the focus, and wait for the page to draw what comes of it.
   async press({ page, selector, key }) {
     await pages.get(page).page.locator(selector).press(key);
-    await pages.get(page).page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn))));
+  },
+
+  // Scroll an element to its top with the keyboard, and wait until it is there.
+  async toTop({ page, selector }) {
+    const element = pages.get(page).page.locator(selector);
+    const there = element.evaluate(
+      (scrolled) => new Promise((end) => scrolled.addEventListener("scrollend", () => end(), { once: true })),
+    );
+    await element.press("Home");
+    await there;
   },
 
   box({ page, selector }) {
@@ -130,9 +140,10 @@ function cutOff() {
   const { scrollWidth, scrollHeight } = document.documentElement;
   if (scrollWidth > innerWidth || scrollHeight > innerHeight) found.push(`page: ${scrollWidth} x ${scrollHeight}`);
   for (const element of document.querySelectorAll("body *")) {
-    const { left, right, top, bottom, width } = element.getBoundingClientRect();
-    // What is there for screen readers alone is one pixel wide.
-    if (!element.checkVisibility() || width <= 1) continue;
+    // What is there for screen readers alone is clipped away.
+    const clipped = [element, element.parentElement].some((each) => getComputedStyle(each).clipPath !== "none");
+    if (clipped || !element.checkVisibility()) continue;
+    const { left, right, top, bottom } = element.getBoundingClientRect();
     const outside = left < 0 || right > innerWidth || (!element.closest("#log") && (top < 0 || bottom > innerHeight));
     if (outside || (element.clientWidth > 0 && element.scrollWidth > element.clientWidth)) {
       found.push(`${element.tagName} ${element.id} ${element.className}: ${[left, right, top, bottom]}`);

@@ -193,10 +193,13 @@ class ChatPage(_Tab):
         """Press a key in an element."""
         await self._ask("press", selector=selector, key=key)
 
+    async def toTop(self, selector: str) -> None:
+        """Scroll an element from where it is to its top, as someone would with the keyboard."""
+        await self._ask("toTop", selector=selector)
+
     async def write(self, text: str) -> None:
-        """Write a text into the composer, and don't send it."""
-        await self.click("#input")
-        await self._ask("write", text=text)
+        """Put a text into the composer in the place of what is there, and don't send it."""
+        await self._ask("write", selector="#input", text=text)
 
     async def say(self, text: str) -> None:
         """Write a text into the composer, and press Enter."""
