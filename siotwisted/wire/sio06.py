@@ -17,12 +17,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from siotwisted.errors import ProtocolError
 from siotwisted.outgoing import Outgoing
 from siotwisted.packets import Kind, Packet
 from siotwisted.wire.codec import Codec, isPlainText
 from siotwisted.wire.jsontext import dumps, loads
-from siotwisted.wire.units import formRun, fromUnits, toUnits, unitCount
+from siotwisted.wire.units import cutFrames, unitCount
 
 __all__ = ["SIOCodec", "frame"]
 
@@ -56,21 +55,8 @@ class SIOCodec(Codec):
 
     def decode(self, payload: str, form: bool = False) -> Iterator[Packet]:
         """The packets of one payload; see :meth:`Codec.decode <siotwisted.wire.codec.Codec.decode>`."""
-        units = toUnits(payload)
-        position, end = 0, len(units)
-        while position < end:
-            header = _HEADER.match(units, position)
-            if header is None:
-                raise ProtocolError("a frame does not begin with ~m~LENGTH~m~")
-            count, start = int(header.group(1)), header.end()
-            if form:
-                data, position = formRun(units, start, count, _END)
-            else:
-                position = start + count
-                if position > end:
-                    raise ProtocolError("a frame is longer than its payload")
-                data = units[start:position]
-            yield self._packet(fromUnits(data))
+        for _, data in cutFrames(payload, form, _HEADER, _END, ""):
+            yield self._packet(data)
 
     @staticmethod
     def _packet(data: str) -> Packet:

@@ -24,7 +24,7 @@ from siotwisted.outgoing import Outgoing
 from siotwisted.packets import Kind, Packet
 from siotwisted.wire.codec import Codec, isPlainText
 from siotwisted.wire.jsontext import dumps, loads
-from siotwisted.wire.units import formRun, fromUnits, toUnits, unitCount
+from siotwisted.wire.units import cutFrames, unitCount
 
 __all__ = ["MAX_ANNOTATIONS", "SIOStreamingCodec", "frame"]
 
@@ -63,21 +63,8 @@ class SIOStreamingCodec(Codec):
 
     def decode(self, payload: str, form: bool = False) -> Iterator[Packet]:
         """The packets of one payload; see :meth:`Codec.decode <siotwisted.wire.codec.Codec.decode>`."""
-        units = toUnits(payload)
-        position, end = 0, len(units)
-        while position < end:
-            header = _HEADER.match(units, position)
-            if header is None:
-                raise ProtocolError("a frame does not begin with TYPE:LENGTH:")
-            count, start = int(header.group(2)), header.end()
-            if form:
-                body, position = formRun(units, start, count, _END)
-            else:
-                body, position = units[start : start + count], start + count
-            if units[position : position + 1] != ",":
-                raise ProtocolError("a frame does not end with a comma")
-            position += 1
-            packet = self._packet(header.group(1), fromUnits(body))
+        for header, body in cutFrames(payload, form, _HEADER, _END, ","):
+            packet = self._packet(header.group(1), body)
             if packet is not None:
                 yield packet
 

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterator
 
 from siotwisted.errors import ProtocolError
 
-__all__ = ["formRun", "fromUnits", "toUnits", "unitCount"]
+__all__ = ["cutFrames", "formRun", "fromUnits", "toUnits", "unitCount"]
 
 _ASTRAL = re.compile("[\U00010000-\U0010ffff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -51,6 +52,36 @@ def fromUnits(units: str) -> str:
         return struct.pack(f"<{len(units)}H", *map(ord, units)).decode("utf-16-le")
     except UnicodeDecodeError as error:
         raise ProtocolError("a frame ends inside a character") from error
+
+
+def cutFrames(
+    payload: str, form: bool, header: re.Pattern[str], end: re.Pattern[str], trailer: str
+) -> Iterator[tuple[re.Match[str], str]]:
+    """
+    Cut a payload into frames that each tell how many units of data they have.
+
+    :param form: the payload went through an HTML form.
+    :param header: matches what is before the data; its last group is the number of units.
+    :param end: matches where data may end, for payloads of forms.
+    :param trailer: what is behind the data.
+    :return: for each frame the match of its header, and its data.
+    :raises ProtocolError: at the first thing that is not a frame, after the good frames before it.
+    """
+    units = toUnits(payload)
+    position = 0
+    while position < len(units):
+        head = header.match(units, position)
+        if head is None:
+            raise ProtocolError("a frame does not begin as one")
+        start, count = head.end(), int(head.groups()[-1])
+        if form:
+            data, position = formRun(units, start, count, end)
+        else:
+            data, position = units[start : start + count], start + count
+        if not units.startswith(trailer, position):
+            raise ProtocolError("a frame does not end as one")
+        yield head, fromUnits(data)
+        position += len(trailer)
 
 
 def _character(reference: re.Match[str]) -> str:
