@@ -64,6 +64,8 @@ class Chat:
         entry = {"message": [connection.id, message]}
         self._sio.broadcastExcept(connection, entry)
         size = len(dumps(entry))
+        if size > self._size // 2:
+            return  # one message would drive all others out
         self._buffer.append((entry, size))
         self._buffered += size
         while len(self._buffer) > self._lines or self._buffered > self._size:

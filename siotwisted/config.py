@@ -30,9 +30,8 @@ class Config:
     :param pollDuration: how long a poll is held when there is nothing to say. Clients of 0.6 wait 25 seconds.
     :param maxPayload: the largest payload that a client may send, in one request or one WebSocket message.
     :param queueMessages: how many messages may wait for a client.
-    :param queueBytes: how many bytes they may have together.
-    :param closeTimeout: how long a client may take to read our last bytes, or to answer the goodbye of a WebSocket,
-        before its connection is cut.
+    :param queueBytes: how many bytes they may have together, and so how large one may be.
+    :param closeTimeout: how long the client of a WebSocket may take to answer our goodbye before its connection is cut.
     :raises ValueError: for a setting that can't be.
     """
 

@@ -23,19 +23,16 @@ class Dialect:
     """
     One generation of clients.
 
-    :ivar name: what logs and statistics call it.
     :ivar transports: the names of the transports that its clients know, as URLs spell them.
     :ivar unauthorized: the HTTP status for a client that the application refuses.
     """
 
-    name: str
     transports: tuple[str, ...]
     unauthorized: int
 
 
 #: The clients 0.5 and 0.6: the session id travels as the first message, the server asks for signs of life.
 SOCKETIO_06 = Dialect(
-    name="socket.io 0.6",
     transports=("websocket", "flashsocket", "htmlfile", "xhr-multipart", "xhr-polling", "jsonp-polling"),
     unauthorized=401,
 )

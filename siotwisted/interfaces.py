@@ -1,9 +1,10 @@
 """
 What each layer promises the next.
 
-From a browser's bytes to the application: a transport (:class:`ISessionTransport`) feeds a codec (:class:`ICodec`),
-which hands packets to its session (:class:`IPacketReceiver`), which tells the server. The other way, an application's
-message is handed to a fan-out (:class:`IFanout`), from there to sessions, codecs and transports.
+From a browser's bytes to the application: a transport (:class:`ISessionTransport`) feeds its session, whose codec
+(:class:`ICodec`) turns the payload into packets and hands them back (:class:`IPacketReceiver`); the session tells the
+server. The other way, an application's message is handed to a fan-out (:class:`IFanout`), from there to sessions,
+codecs and transports.
 """
 
 from __future__ import annotations
@@ -75,6 +76,12 @@ class ICodec(Interface):
 
     def dataReceived(payload: str, form: bool = False) -> None:
         """Decode a whole payload and hand its packets to the receiver."""
+
+    def frame(outgoing: Outgoing) -> bytes:
+        """The frame as bytes, made once for all sessions of this codec."""
+
+    def dressed(outgoings: Sequence[Outgoing]) -> list[bytes]:
+        """Packets as the transport takes them, each made once for all sessions of this codec and form of transport."""
 
     def connectionLost() -> None:
         """The transport is gone."""

@@ -4,6 +4,8 @@ What was accepted for one client and has not been handed to a transport yet: a q
 
 from __future__ import annotations
 
+from collections import deque
+
 from siotwisted.errors import QueueFull
 from siotwisted.outgoing import Outgoing
 
@@ -24,7 +26,7 @@ class Outbox:
     def __init__(self, maxMessages: int, maxBytes: int) -> None:
         self._maxMessages = maxMessages
         self._maxBytes = maxBytes
-        self._waiting: list[Outgoing] = []
+        self._waiting: deque[tuple[Outgoing, int]] = deque()
         self.bytes = 0
 
     def __len__(self) -> int:
@@ -39,12 +41,20 @@ class Outbox:
         """
         waiting = self._waiting
         if len(waiting) >= self._maxMessages or self.bytes + size > self._maxBytes:
-            raise QueueFull(f"{len(waiting)} messages of {self.bytes} bytes wait")
-        waiting.append(outgoing)
+            raise QueueFull(f"{len(waiting)} messages of {self.bytes} bytes wait, and this one has {size}")
+        waiting.append((outgoing, size))
         self.bytes += size
 
-    def take(self) -> list[Outgoing]:
-        """Everything that waits, in order; the queue is empty afterwards."""
-        waiting, self._waiting = self._waiting, []
-        self.bytes = 0
-        return waiting
+    def take(self, most: int | None = None) -> list[Outgoing]:
+        """The first that wait, in order, until they have ``most`` bytes; all of them without it."""
+        waiting = self._waiting
+        if most is None or self.bytes <= most:
+            self._waiting, self.bytes = deque(), 0
+            return [outgoing for outgoing, _ in waiting]
+        batch: list[Outgoing] = []
+        while waiting and most > 0:
+            outgoing, size = waiting.popleft()
+            batch.append(outgoing)
+            self.bytes -= size
+            most -= size
+        return batch

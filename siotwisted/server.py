@@ -43,9 +43,9 @@ class SocketIO(Namespace):
         Ask ``handler(request)`` whether a new client may connect. Can be used as a decorator; all that are registered
         must agree.
 
-        The handler gets the :class:`~siotwisted.handshake.Handshake`, and returns a bool, or a Deferred or coroutine of
-        one. A client that it refuses is told so with the HTTP status of its generation, 401 for Socket.IO 0.6; if it
-        fails, 500.
+        The handler gets the :class:`~siotwisted.handshake.Handshake`, and returns True or False, or a Deferred or
+        coroutine of one. A client that it refuses is told so with the HTTP status of its generation, 401 for Socket.IO
+        0.6; if it fails, 500.
         """
         self.admission.authorizers.append(handler)
         return handler
@@ -54,7 +54,7 @@ class SocketIO(Namespace):
         """
         End every connection and let no new one in.
 
-        :return: fires when all are closed. One whose client does not react is cut after ``closeTimeout``.
+        :return: fires when all are closed. A WebSocket whose client does not react is cut after ``closeTimeout``.
         """
         return self.registry.stop()
 

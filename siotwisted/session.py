@@ -34,6 +34,8 @@ from siotwisted.packets import Kind, Packet, Reason
 
 __all__ = ["Session", "SessionReceiver", "SessionRegistry", "newSessionID"]
 
+#: How many bytes are written to a stream at once, before it is asked again whether it takes more.
+_SLICE = 65536
 _GOODBYE = Outgoing(Packet(Kind.CLOSE, ""))
 
 
@@ -163,22 +165,35 @@ class Session:
             return
         self.closed = True
         self._registry.forget(self)
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
         transport = self.transport
         if transport is not None:
-            farewell = self._waiting()
-            if self.codec.frame(_GOODBYE):
-                farewell.append(_GOODBYE)
-            chunks = self.codec.dressed(farewell)
+            try:
+                chunks = self._farewell()
+            except Exception:
+                self._failed()
+                chunks = []
             self._detach()
             if transport.streaming or chunks:
                 transport.loseConnection(chunks)
             else:
                 # Any answer, even an empty one, would make the client poll again.
                 transport.abortConnection()
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
         self._registry.ended(self, reason, len(self._outbox))
+        del self.codec  # which knows its session: without this, both would wait for the garbage collector
+
+    def _farewell(self) -> list[bytes]:
+        """All that waits, and goodbye if the codec has a word for it, dressed for the transport."""
+        batch = self._waiting()
+        if self.codec.frame(_GOODBYE):
+            batch.append(_GOODBYE)
+        return self.codec.dressed(batch)
+
+    def _failed(self) -> None:
+        """A codec that is not ours raised what it must not: the application's log gets it."""
+        self._registry.log.failure("session {label}: its codec failed", label=self.label)
 
     # What the client's transports tell.
 
@@ -230,10 +245,16 @@ class Session:
         :param form: the payload went through an HTML form.
         :return: whether it was whole.
         """
+        if self.closed:
+            return True  # nobody listens any more
         try:
             self.codec.dataReceived(payload, form)
         except ProtocolError as error:
             self.fail(error)
+            return False
+        except Exception:
+            self._failed()
+            self.close(Reason.PARSE_ERROR)
             return False
         return True
 
@@ -259,10 +280,10 @@ class Session:
 
     # Bytes out.
 
-    def _waiting(self) -> list[Outgoing]:
+    def _waiting(self, most: int | None = None) -> list[Outgoing]:
         """All that waits to be sent, the greeting before everything."""
         self._overflowing = False
-        batch = self._outbox.take()
+        batch = self._outbox.take(most)
         if self._greeting is not None:
             batch.insert(0, self._greeting)
             self._greeting = None
@@ -274,14 +295,21 @@ class Session:
             self._registry.flushSoon(self)
 
     def flush(self) -> None:
-        """Write all that waits, if the transport takes it. Called by the registry at the end of a turn."""
+        """
+        Write all that waits, or as much of it as the transport takes. Called by the registry at the end of a turn.
+
+        A stream gets it in slices until it is full: what it holds is its own copy, what waits here is shared.
+        """
         self._flushing = False
         transport = self.transport
-        if transport is None or not transport.ready:
+        if transport is None:
             return
-        batch = self._waiting()
-        if batch:
-            self.codec.send(batch)
+        slice = _SLICE if transport.streaming else None
+        try:
+            while transport is self.transport and transport.ready and (batch := self._waiting(slice)):
+                self.codec.send(batch)
+        except Exception:
+            self._failed()
 
     def _detach(self) -> None:
         if self.transport is not None:
@@ -409,16 +437,13 @@ class SessionRegistry:
     def _flushAll(self) -> None:
         sessions, self._flushes = self._flushes, []
         for session in sessions:
-            try:
-                session.flush()
-            except Exception:  # of a codec that is not ours
-                self.log.failure("session {label} could not be written to", label=session.label)
+            session.flush()
 
     def stop(self) -> Deferred[None]:
         """
         End every session.
 
-        :return: fires when the last transport has ended; for a client that does not react, its connection is cut after
+        :return: fires when the last transport has ended; a WebSocket whose client does not react is cut after
             ``closeTimeout``.
         """
         if self._stopped is None:

@@ -91,7 +91,7 @@ class Options(UsageOptions):
         from twisted.internet import reactor
 
         self["listen"] = self["listen"] or [_DEFAULT_LISTEN]
-        for description in (*self["listen"], self["flash-listen"] or _DEFAULT_LISTEN):
+        for description in [*self["listen"], *filter(None, [self["flash-listen"]])]:
             try:
                 serverFromString(reactor, description)
             except Exception as error:  # whatever the endpoint's parser raises

@@ -149,5 +149,5 @@ class DialectTests(SynchronousTestCase):
     def test_socketIO06(self) -> None:
         """The six transports of 0.6, and the answer to a client that the application refuses."""
         transports = ("websocket", "flashsocket", "htmlfile", "xhr-multipart", "xhr-polling", "jsonp-polling")
-        self.assertEqual(SOCKETIO_06, Dialect(name="socket.io 0.6", transports=transports, unauthorized=401))
+        self.assertEqual(SOCKETIO_06, Dialect(transports=transports, unauthorized=401))
         self.assertEqual(SOCKETIO_06_CODECS, (SIOCodec, SIOStreamingCodec))

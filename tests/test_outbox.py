@@ -71,6 +71,18 @@ class OutboxTests(SynchronousTestCase):
             self.assertRaises(QueueFull, outbox.accept, message(), 5)
             self.assertEqual(len(outbox.take()), 1)
 
+    def test_slices(self) -> None:
+        """It can be taken in slices: whole messages, until they have as many bytes."""
+        outbox = Outbox(10, 100)
+        sent = [message() for _ in range(5)]
+        for each in sent:
+            outbox.accept(each, 10)
+        self.assertEqual(outbox.take(15), sent[:2])
+        self.assertEqual((len(outbox), outbox.bytes), (3, 30))
+        self.assertEqual(outbox.take(1), sent[2:3])
+        self.assertEqual(outbox.take(20), sent[3:])
+        self.assertEqual((len(outbox), outbox.bytes, outbox.take(20)), (0, 0, []))
+
     def test_refusalSaysHowMuch(self) -> None:
         """A refusal tells how much waits."""
         outbox = Outbox(1, 5)

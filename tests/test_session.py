@@ -6,9 +6,10 @@ A :class:`~twisted.internet.task.Clock` is the time and the fakes of :mod:`tests
 
 from __future__ import annotations
 
+import gc
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, cast
 
 from hypothesis import given, settings
@@ -23,7 +24,7 @@ from siotwisted.dialects import SOCKETIO_06_CODECS, route
 from siotwisted.errors import ProtocolError, QueueFull, SessionClosed
 from siotwisted.interfaces import IPacketReceiver, ISessionTransport
 from siotwisted.outgoing import Outgoing
-from siotwisted.packets import Kind, Reason, messagePacket
+from siotwisted.packets import Kind, Packet, Reason, messagePacket
 from siotwisted.session import Session, SessionRegistry, newSessionID
 from siotwisted.wire import sio06, sio06streaming
 from siotwisted.wire.sio06 import SIOCodec
@@ -1315,6 +1316,99 @@ class FlushTests(SessionCase):
         send(session, "a")
         self.turn()
         self.assertEqual(received(stream), [session.id, "a"])
+
+
+class FaultyCodecTests(SessionCase):
+    """A codec of an application that raises what it must not: its own session suffers, and the log tells why."""
+
+    class Faulty(SIOCodec):
+        """Can't say goodbye, and fails for some messages."""
+
+        name = "faulty"
+
+        def encode(self, outgoing: Outgoing) -> str:
+            if outgoing.packet.kind is Kind.CLOSE:
+                raise ZeroDivisionError
+            return super().encode(outgoing)
+
+        def decode(self, payload: str, form: bool = False) -> Iterator[Packet]:
+            raise LookupError(payload)
+
+    def test_close(self) -> None:
+        """The session ends all the same: its transport, its timer, and the word to the receiver."""
+        for kind in KINDS:
+            session, transport = connect(self.registry, kind, self.Faulty)
+            self.turn()
+            if kind is FakePoll:
+                transport = attach(session, kind)
+            session.close(Reason.SERVER_DISCONNECT)
+            self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+            self.assertTrue(transport.over or transport.aborted)
+            transport.connectionLost()
+            self.assertEqual(self.receiver.reasons.pop(), Reason.SERVER_DISCONNECT)
+        self.assertQuiet()
+
+    def test_decode(self) -> None:
+        """A payload that it chokes on is as good as a damaged one."""
+        session, _ = connect(self.registry, FakeWebSocket, self.Faulty)
+        self.turn()
+        self.assertFalse(session.dataReceived("x"))
+        self.assertEqual(len(self.flushLoggedErrors(LookupError)), 1)
+        self.assertEqual(self.receiver.reasons, [Reason.PARSE_ERROR])
+        self.flushLoggedErrors(ZeroDivisionError)
+
+    def test_afterTheEnd(self) -> None:
+        """What comes for a session that has ended reaches nobody."""
+        session, _ = self.stream()
+        session.close(Reason.SERVER_DISCONNECT)
+        self.assertTrue(session.dataReceived("nonsense"))
+        self.assertEqual(self.receiver.reasons, [Reason.SERVER_DISCONNECT])
+
+
+class SliceTests(SessionCase):
+    """T312: a stream is not given more than it takes."""
+
+    def test_untilFull(self) -> None:
+        """
+        What waits is written in slices, until the transport is full; the rest waits on, shared with other sessions.
+        """
+        self.registry = SessionRegistry(self.clock, Config(), self.receiver)
+        session, stream = self.stream()
+        stream.ready = False
+        send(session, *("x" * 1_000 for _ in range(500)))
+        write = stream.write
+
+        def full(chunks: Sequence[bytes]) -> None:
+            write(chunks)
+            stream.ready = False
+
+        stream.write = full  # type: ignore[method-assign]
+        for _ in range(10):
+            stream.ready = True
+            session.transportReady()
+            self.turn()
+        self.assertEqual(received(stream), ["x" * 1_000] * 500)
+        self.assertEqual(len(stream.writes), 8)
+        self.assertLess(max(map(len, stream.writes)), 67_000)
+
+
+class CycleTests(SessionCase):
+    """T615: what has ended needs no garbage collector to go."""
+
+    def test_none(self) -> None:
+        """No session is left behind, whatever transport it had."""
+        gc.collect()
+        gc.disable()
+        self.addCleanup(gc.enable)
+        before = sum(isinstance(each, Session) for each in gc.get_objects())
+        for kind in KINDS:
+            session, transport = connect(self.registry, kind)
+            self.turn()
+            session.close(Reason.SERVER_DISCONNECT)
+            transport.connectionLost()
+            del session, transport
+        self.receiver.events.clear()
+        self.assertEqual(sum(isinstance(each, Session) for each in gc.get_objects()), before)
 
 
 class TimerTests(SessionCase):

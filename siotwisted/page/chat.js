@@ -124,7 +124,7 @@ class PollingCarrier {
 
   async #poll() {
     while (!this.#abort.signal.aborted) {
-      // The same stamp twice would mean "answer that again": it has to grow even within one millisecond.
+      // No two polls of a session may have the same URL, even within one millisecond.
       this.#stamp = Math.max(this.#stamp + 1, Date.now());
       const payload = await this.#ask(`${this.#id}/${this.#stamp}`, {});
       if (payload === null) return;

@@ -13,8 +13,10 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, ClassVar
 
+from twisted.internet.error import ConnectionAborted
 from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
@@ -72,11 +74,12 @@ def header(request: Request, name: str) -> str | None:
 
 def abort(request: Request) -> None:
     """Cut the request's TCP connection, without an answer."""
-    connection: Any = request.channel
-    if isinstance(connection, HTTPChannel):
-        connection = connection.transport
-    if connection is not None:
-        connection.abortConnection()
+    channel: Any = request.channel
+    if isinstance(request.channel, HTTPChannel):
+        channel.transport.abortConnection()
+    elif channel is not None:
+        channel.abortConnection()
+        request.connectionLost(Failure(ConnectionAborted()))  # HTTP/2 tells no request that its stream was reset
 
 
 def refuse(request: Request, refusal: Refusal) -> int | bytes:
@@ -152,7 +155,13 @@ class TransportResource(Resource, ABC):
         if not decision.called:
             request.notifyFinish().addErrback(lambda _: decision.cancel())
         decision.addCallback(self._decided, request, handshake)
+        decision.addErrback(self._broken, request)
         return NOT_DONE_YET
+
+    def _broken(self, failure: Failure, request: Request) -> None:
+        """A codec could not be made, for instance: the client is not left to wait."""
+        _log.failure("a client could not be admitted", failure)
+        abort(request)
 
     def _decided(self, refusal: Refusal | None, request: Request, handshake: Handshake) -> None:
         if request.channel is None:

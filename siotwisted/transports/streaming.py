@@ -56,6 +56,7 @@ class StreamTransport(ABC):
         self._session.transportLost(self, Reason.SERVER_DISCONNECT)
 
     def _cut(self, _: Failure) -> None:
+        self._request.producer = None  # which would keep both alive until the garbage collector comes
         self._session.transportLost(self, Reason.TRANSPORT_CLOSE)
 
     def dress(self, frame: bytes) -> bytes:

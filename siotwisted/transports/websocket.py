@@ -42,6 +42,8 @@ _BODY = Refusal(400, "a WebSocket handshake has no body")
 
 #: How long the head of a request may be, in bytes, where Autobahn reads it.
 _LONGEST_HEAD = 16384
+#: How many fragments a message may come in.
+_MAX_FRAGMENTS = 4096
 
 
 class HasAdmission(Protocol):
@@ -71,6 +73,7 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
         self._session: Session | None = None
         self._decision: Deferred[Refusal | None] | None = None
         self._closing: IDelayedCall | None = None
+        self._fragments = 0
         self._lost = False
         self._paused = False
 
@@ -189,6 +192,23 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
             else:
                 session.dataReceived(payload.decode("utf-8"))
 
+    def onMessageBegin(self, isBinary: bool) -> None:
+        """A message begins."""
+        self._fragments = 0
+        super().onMessageBegin(isBinary)
+
+    def onMessageFrameBegin(self, length: int) -> None:
+        """A fragment of it begins; empty ones would never reach the limit of bytes."""
+        self._fragments += 1
+        if self._fragments > _MAX_FRAGMENTS:
+            self._fail_connection(1009, "too many fragments")
+        super().onMessageFrameBegin(length)
+
+    def onPing(self, payload: bytes) -> None:
+        """Answer, unless the client reads no answers."""
+        if self.ready:
+            super().onPing(payload)
+
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """The connection is gone. A client that says goodbye, as a page does that is closed, is not waited for."""
         session, self._session = self._session, None
@@ -202,6 +222,7 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
         """The TCP connection is gone."""
         self._lost = True
         super().connectionLost(reason)
+        self.is_open = self.is_closed = None  # their results are this protocol: a cycle
         if self._decision is not None:
             self._decision.cancel()
         if self._closing is not None:

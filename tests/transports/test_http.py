@@ -14,10 +14,13 @@ from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import ConnectionAborted
+from twisted.python.failure import Failure
 
-from siotwisted import Config, SIOStreamingCodec
+from siotwisted import Config, SIOCodec, SIOStreamingCodec
 from siotwisted.dialects import SOCKETIO_06
 from siotwisted.handshake import Handshake
+from siotwisted.interfaces import IPacketReceiver
 from siotwisted.transports.http import abort, addressText
 from tests.transports import ADDRESS, COMMON, GET_TRANSPORTS, Client, Server, ServerCase
 
@@ -856,7 +859,7 @@ class PostTests(ServerCase):
         self.assertEqual(self.server.notes.messages, ["a", "b"])
         self.assertEqual(self.server.reasons, ["parse error"])
         (line,) = self.logged()
-        self.assertRegex(line, r"\Asession [0-9a-f]{8}: a frame is longer than its payload\Z")
+        self.assertRegex(line, r"\Asession [0-9a-f]{8}: a frame does not end as one\Z")
         self.assertCut(self.server.get(f"/xhr-polling/{self.sessionID}/1"))
 
     def test_damagedByTheBook(self) -> None:
@@ -926,18 +929,39 @@ class AbortTests(ServerCase):
 
     def abort(self, channel: object) -> None:
         """Cut the connection of a request on this channel."""
-        request: Any = SimpleNamespace(channel=channel)
+        self.lost: list[Failure] = []
+        request: Any = SimpleNamespace(channel=channel, connectionLost=self.lost.append)
         abort(request)
 
     def test_stream(self) -> None:
-        """Of HTTP/2, where a channel is one stream of many, only that stream is cut."""
+        """Of HTTP/2, where a channel is one stream of many, only that stream is cut, and the request told."""
         cut: list[str] = []
         self.abort(SimpleNamespace(abortConnection=lambda: cut.append("stream")))
         self.assertEqual(cut, ["stream"])
+        (failure,) = self.lost
+        self.assertIs(failure.type, ConnectionAborted)
 
     def test_gone(self) -> None:
         """What is gone already can't be cut."""
         self.abort(None)
+
+
+class BrokenCodecTests(ServerCase):
+    """A codec that can't even be made."""
+
+    def test_cut(self) -> None:
+        """Its clients are not left to wait, and the log tells why, once."""
+
+        class Broken(SIOCodec):
+            name = "broken"
+
+            def __init__(self, receiver: IPacketReceiver) -> None:
+                raise ZeroDivisionError
+
+        server = Server(Config(codecs=[SIOCodec, Broken]))
+        client = server.get("/broken/xhr-polling//1")
+        self.assertEqual((client.received, client.open), (b"", False))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
 
 class StreamingCodecTests(ServerCase):

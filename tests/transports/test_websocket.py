@@ -860,6 +860,17 @@ class Conversations(Case):
         self.assertIs(first[-1], second[-1])
         self.assertEqual([len(writes) for writes in (first, second, third)], [3, 3, 2])
 
+    def test_pingsOfOneWhoDoesNotRead(self) -> None:
+        """T215: pings of a client that reads no answers are not answered: they would pile up."""
+        peer = self.join()
+        producer: Any = peer.end.producer
+        producer.pauseProducing()
+        peer.send(clientFrame(b"", PING) * 1_000)
+        self.assertEqual(peer.frames[1:], [])
+        producer.resumeProducing()
+        peer.send(clientFrame(b"again", PING))
+        self.assertEqual(peer.frames[1:], [(PONG, b"again")])
+
     def test_fragments(self) -> None:
         """A message in fragments, with a ping between them, is one payload."""
         peer = self.join()
@@ -1069,6 +1080,10 @@ VIOLATIONS: Mapping[str, tuple[bytes, int]] = {
     "length of 2**63 - 1": (clientFrame(b"", length=(1 << 63) - 1, lengthBytes=8), 1009),
     "one fragment more": (
         clientFrame(b"x" * MAX_PAYLOAD, fin=False) + clientFrame(b"x", CONTINUATION),
+        1009,
+    ),
+    "too many fragments": (
+        clientFrame(b"~m~", fin=False) + clientFrame(b"", CONTINUATION, fin=False) * 4096,
         1009,
     ),
     "no UTF-8": (clientFrame(b"~m~1~m~\xff"), 1007),
