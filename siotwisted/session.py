@@ -141,20 +141,22 @@ class Session:
         try:
             self._outbox.accept(outgoing, size)
         except QueueFull:
-            self._makeRoom()
-            self._outbox.accept(outgoing, size)
+            self._acceptMore(outgoing, size)
         self._scheduleFlush()
 
-    def _makeRoom(self) -> None:
+    def _acceptMore(self, outgoing: Outgoing, size: int) -> None:
         """
         The queue is full: a stream that takes bytes takes them now, for one turn may bring more than a queue holds.
         """
-        transport = self.transport
-        if transport is not None and transport.streaming and transport.ready:
+        if self.transport is not None and self.transport.streaming:
             self.flush()
-        elif not self._overflowing:
-            self._overflowing = True
-            self._registry.log.warn("session {label}: its queue is full, and refuses messages", label=self.label)
+        try:
+            self._outbox.accept(outgoing, size)
+        except QueueFull:
+            if not self._overflowing:
+                self._overflowing = True
+                self._registry.log.warn("session {label}: its queue is full, and refuses messages", label=self.label)
+            raise
 
     def close(self, reason: Reason) -> None:
         """

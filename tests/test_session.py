@@ -824,6 +824,19 @@ class BackPressureTests(SessionCase):
         self.turn()
         self.assertEqual(received(stream), [str(number) for number in range(23)])
 
+    def test_burstTooLarge(self) -> None:
+        """A stream that had room for none of it stays full: the message is refused, and the log says so."""
+        session, stream = self.stream()
+        send(session, *range(5))
+        stream.ready = False
+        with capturedLogs() as events:
+            self.assertRaises(QueueFull, send, session, "x")
+        self.assertEqual(len(events), 1)
+        stream.ready = True
+        with capturedLogs() as events:
+            self.assertRaises(QueueFull, send, session, "x" * 200)
+        self.assertEqual((received(stream), len(events)), (list("01234"), 1))
+
     def test_burstOnPoll(self) -> None:
         """A poll takes one answer: what is more than the queue holds is refused, and the log says so, once."""
         session, poll = self.poll()
