@@ -8,7 +8,9 @@ Twisted Web site, and a :class:`SocketIOWebSocketFactory` serves its WebSockets 
 from siotwisted._version import __version__ as _version
 from siotwisted.config import Config
 from siotwisted.errors import EncodeError, QueueFull, SessionClosed, SocketIOError
+from siotwisted.handshake import Handshake
 from siotwisted.namespaces import Connection
+from siotwisted.packets import Reason
 from siotwisted.resource import SocketIOResource
 from siotwisted.server import SocketIO
 from siotwisted.transports.websocket import SocketIOWebSocketFactory
@@ -21,7 +23,9 @@ __all__ = [
     "Config",
     "Connection",
     "EncodeError",
+    "Handshake",
     "QueueFull",
+    "Reason",
     "SIOCodec",
     "SIOStreamingCodec",
     "SessionClosed",
