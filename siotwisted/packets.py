@@ -20,20 +20,42 @@ class Kind(Enum):
     OPEN = "open"
     #: Either side ends the session.
     CLOSE = "close"
-    #: A sign of life with a number, which the other side echoes.
+    #: A sign of life, with a number or without, which the other side echoes.
     HEARTBEAT = "heartbeat"
-    #: A message whose data is text.
+    #: A question for a sign of life, in Engine.IO; the data is text, mostly none.
+    PING = "ping"
+    #: The answer to it, with the same data.
+    PONG = "pong"
+    #: The client moves to the transport that this comes on.
+    UPGRADE = "upgrade"
+    #: Nothing: it ends a poll.
+    NOOP = "noop"
+    #: A client joins a namespace, or has joined it.
+    CONNECT = "connect"
+    #: Either side leaves a namespace.
+    DISCONNECT = "disconnect"
+    #: A message whose data is text, or bytes where the protocol has them.
     MESSAGE = "message"
     #: A message whose data is a value that JSON can hold.
     JSON = "json"
+    #: An event: the data is a list of its name and its arguments.
+    EVENT = "event"
+    #: The answer to an event or a message that asked for one: the data is the list of arguments.
+    ACK = "ack"
+    #: A namespace refused a client, or something went wrong there.
+    ERROR = "error"
 
 
 class Packet(NamedTuple):
-    """One packet: what it is for, what it carries, and the namespace it belongs to."""
+    """
+    One packet: what it is for, what it carries, the namespace it belongs to, and the number by which an answer to it is
+    known.
+    """
 
     kind: Kind
     data: Any = None
     namespace: str = "/"
+    id: int | None = None
 
 
 class Reason(StrEnum):

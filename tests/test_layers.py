@@ -17,7 +17,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 LAYERS = (
     "errors < wire.jsontext < packets < outgoing < interfaces; errors < handshake < interfaces",
-    "wire.units < wire.codec < wire.sio06 wire.sio06streaming; wire.wrappings; wire.websocketframe",
+    "wire.units < wire.sio09; wire.attachments < wire.sio45; "
+    "wire.units < wire.codec < wire.sio06 wire.sio06streaming; wire.wrappings; wire.websocketframe; "
+    "wire.units wire.engine4 < wire.engine3",
     "dialects; origins",
     "config",
     "outbox < session < fanout; handlers",

@@ -99,7 +99,7 @@ class PacketTests(SynchronousTestCase):
 
     def test_defaults(self) -> None:
         """Without more, a packet has no data and belongs to the one namespace that there always is."""
-        self.assertEqual(Packet(Kind.CLOSE), (Kind.CLOSE, None, "/"))
+        self.assertEqual(Packet(Kind.CLOSE), (Kind.CLOSE, None, "/", None))
 
 
 class ReasonTests(SynchronousTestCase):

@@ -7,9 +7,11 @@ jsonp-polling        ``io.JSONP[INDEX]._("PAYLOAD");``, a script that the page r
 htmlfile             ``<script>parent.s._("PAYLOAD", document);</script>`` in an endless page
 xhr-multipart        ``Content-Type: ...\\n\\nPAYLOAD\\n--socketio\\n`` in an endless multipart body
 POST                 ``data=PAYLOAD``, form-encoded
+JSONP of Engine.IO   ``___eio[INDEX]("PAYLOAD");``, and ``d=PAYLOAD`` with its line feeds escaped
 ===================  ==========================================================================
 
-Wire facts: the browser client of Socket.IO 0.6.3 and the server of npm socket.io 0.6.18.
+Wire facts: the browser client of Socket.IO 0.6.3 and the server of npm socket.io 0.6.18; for Engine.IO, the client of
+3.x and the server of 6.x.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ from siotwisted.wire.jsontext import dumps
 __all__ = [
     "HTMLFILE_OPENING",
     "MULTIPART_OPENING",
+    "engineCall",
+    "engineText",
     "formField",
     "htmlfileScript",
     "jsonpCall",
@@ -53,6 +57,15 @@ def quoted(frame: bytes) -> bytes:
 def jsonpCall(index: int, inside: bytes) -> bytes:
     """The script that answers a JSONP poll, around a :func:`quoted` payload."""
     return b'io.JSONP[%d]._("%b");' % (index, inside)
+
+
+def engineCall(index: str, inside: bytes) -> bytes:
+    """
+    The script that answers a JSONP poll of Engine.IO, around a :func:`quoted` payload.
+
+    :param index: what the client asked for; of that, only the ASCII digits become part of the script.
+    """
+    return b'___eio[%b]("%b");' % (re.sub("[^0-9]", "", index).encode("ascii"), inside)
 
 
 def htmlfileScript(frame: bytes) -> bytes:
@@ -92,3 +105,15 @@ def formField(body: bytes, name: bytes) -> str:
         return value.decode("utf-8")
     except UnicodeDecodeError:
         return charmap_decode(value, "strict", _WINDOWS_1252)[0]
+
+
+_ESCAPED_FEED = re.compile(r"(\\?)\\n")
+
+
+def engineText(value: str) -> str:
+    r"""
+    The payload that a JSONP client of Engine.IO put into the field ``d`` of a form.
+
+    A form would make CR LF of a line feed, so the client writes ``\n`` for it, and ``\\n`` for a ``\n`` that was there.
+    """
+    return _ESCAPED_FEED.sub(lambda match: r"\n" if match[1] else "\n", value)

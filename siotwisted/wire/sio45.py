@@ -1,0 +1,214 @@
+"""
+Socket.IO packets of revisions 3 and 4 (clients 1.x, 2.x) and 5 (clients 3.x, 4.x), as Engine.IO messages carry them.
+
+A packet is one message of text, and one binary message for each attachment behind it::
+
+    TEXT = TYPE [COUNT "-"] [NAMESPACE ","] [ID] [JSON]     COUNT: of the attachments, for types 5 and 6 only
+
+Nothing on the wire tells revision 3 from 4; both are read and written alike.
+
+The readings are stricter than those of the JavaScript parsers, which take what JavaScript can make a number of:
+
+* an empty text is no packet, and neither a space nor more digits than a double can hold are part of an id;
+* a count has decimal digits alone, the first not zero, and 0 attachments are none;
+* a binary packet has JSON;
+* the data of ``CONNECT`` is an object, and events have a name, in all revisions: what a 1.x parser takes beyond that no
+  client sends;
+* an unknown type and damaged JSON end the session in all revisions, where old parsers made an ``ERROR`` of them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from siotwisted.errors import EncodeError, ProtocolError
+from siotwisted.packets import Kind, Packet
+from siotwisted.wire.attachments import Place, places, putBack, takeOut
+from siotwisted.wire.jsontext import dumps, loads
+
+__all__ = ["RESERVED", "Decoder", "encode"]
+
+#: Names of events that only the library itself may use. Revision 5 refuses packets with them; before it, a session
+#: must drop them.
+RESERVED = frozenset(("connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"))
+
+_MAX_ID = 2**53 - 1
+_TYPES = {Kind.CONNECT: 0, Kind.DISCONNECT: 1, Kind.EVENT: 2, Kind.ACK: 3, Kind.ERROR: 4}
+_KINDS = (Kind.CONNECT, Kind.DISCONNECT, Kind.EVENT, Kind.ACK, Kind.ERROR, Kind.EVENT, Kind.ACK)
+_BINARY = 3
+"""How far the types of packets with attachments are from those without."""
+
+#: What every transport can carry: U+001E would cut a payload, and UTF-8 has no surrogates.
+_NAMESPACE = "/[^,\x1e\ud800-\udfff]*+"
+_WHOLE_NAMESPACE = re.compile(_NAMESPACE)
+_HEAD = re.compile(rf"(?:([0-4])|([56])([1-9][0-9]{{0,5}})-)(?:({_NAMESPACE})(?:,|\Z))?+([0-9]*+)(?![ \t\r\n])")
+_WIDE = re.compile("[^\0-\x7f]+")
+
+
+def _fault(kind: Kind, data: Any, revision: int) -> str:
+    """What is wrong with the data of a packet that has some; ``""`` if nothing is."""
+    if kind is Kind.EVENT:
+        name = data[0] if isinstance(data, list) and data else None
+        if not isinstance(name, (str, int, float)) or isinstance(name, bool):
+            return "an event is a list that begins with its name"
+        return "a reserved event name" if revision >= 5 and name in RESERVED else ""
+    if kind is Kind.ACK:
+        return "" if isinstance(data, list) else "an answer is a list"
+    if kind is Kind.CONNECT:
+        return "" if isinstance(data, dict) else "what comes with a connect is an object"
+    if kind is Kind.DISCONNECT:
+        return "nothing comes with a disconnect"
+    return "an error is text or an object" if revision >= 5 and not isinstance(data, (str, dict)) else ""
+
+
+def _escape(run: re.Match[str]) -> str:
+    return json.dumps(run.group())[1:-1]
+
+
+def encode(packet: Packet, revision: int) -> list[str | bytes]:
+    """
+    The messages of one packet: its text, then its attachments.
+
+    JSON for revisions 3 and 4 is ASCII: clients 1.x and 2.x disagree about other text in a poll.
+
+    :param packet: ``None`` as data of a connect, a disconnect or an error is no data.
+    :param revision: 3, 4 or 5.
+    :raises EncodeError: if the protocol has no words for it.
+    """
+    kind, namespace, number = packet.kind, packet.namespace, packet.id
+    if kind not in _TYPES:
+        raise EncodeError(f"{kind} is no Socket.IO packet")
+    if not _WHOLE_NAMESPACE.fullmatch(namespace):
+        raise EncodeError(f"not a namespace: {namespace!r}")
+    if number is None and kind is Kind.ACK:
+        raise EncodeError("an answer needs the number of what it answers")
+    if number is not None and not 0 <= number <= _MAX_ID:
+        raise EncodeError(f"not a number of a packet: {number}")
+    data, attachments = takeOut(packet.data)
+    if attachments and kind not in (Kind.EVENT, Kind.ACK):
+        raise EncodeError("only events and answers have attachments")
+    text = ""
+    if data is not None or kind in (Kind.EVENT, Kind.ACK):
+        fault = _fault(kind, data, revision)
+        if fault:
+            raise EncodeError(fault)
+        text = dumps(data)
+        if revision < 5:
+            text = _WIDE.sub(_escape, text)
+    head = f"{_TYPES[kind] + _BINARY}{len(attachments)}-" if attachments else f"{_TYPES[kind]}"
+    if namespace != "/":
+        head += namespace + ","
+    if number is not None:
+        head += str(number)
+    return [head + text, *attachments]
+
+
+class Decoder:
+    """
+    Reads the packets of one session.
+
+    After a :class:`~siotwisted.errors.ProtocolError` the session ends, and its decoder with it.
+
+    :ivar due: how many attachments the last text still waits for.
+    :param revision: 3, 4 or 5.
+    :param attachments: how many one packet may have; the JavaScript parser's own limit of 10 is less than clients send.
+        All of them are kept until the last has come: what a message may weigh times this is what a session may.
+    :param idDigits: how long the number of a packet may be, in digits; never more than 2**53 - 1.
+    :param namespaceLength: how long a namespace may be, with the query that clients 1.x and 2.x put behind it, in
+        characters.
+    """
+
+    __slots__ = (
+        "_attachments",
+        "_maxAttachments",
+        "_maxDigits",
+        "_maxNamespace",
+        "_packet",
+        "_places",
+        "_revision",
+        "due",
+    )
+
+    def __init__(
+        self, revision: int, *, attachments: int = 100, idDigits: int = 16, namespaceLength: int = 4096
+    ) -> None:
+        self._revision = revision
+        self._maxAttachments = attachments
+        self._maxDigits = idDigits
+        self._maxNamespace = namespaceLength
+        self.due = 0
+        self._packet = Packet(Kind.NOOP)
+        self._places: list[Place] = []
+        self._attachments: list[bytes] = []
+
+    def receive(self, frame: str | bytes) -> Packet | None:
+        """
+        Read one message.
+
+        An answer without data has an empty list.
+
+        :param frame: what Engine.IO delivered, without its own ``4``.
+        :return: the packet that this message completes. ``None`` if attachments are still due, or if the packet says
+            nothing: an event without data, an answer that does not say to what.
+        :raises ProtocolError: if this is not what the protocol has here.
+        """
+        if isinstance(frame, str):
+            return self._text(frame)
+        if not self.due:
+            raise ProtocolError("bytes that no packet waits for")
+        self._attachments.append(frame)
+        self.due -= 1
+        if self.due:
+            return None
+        packet, found, attachments = self._packet, self._places, self._attachments
+        self._packet, self._places, self._attachments = Packet(Kind.NOOP), [], []
+        putBack(found, attachments)
+        return self._told(packet)
+
+    def _text(self, text: str) -> Packet | None:
+        if self.due:
+            raise ProtocolError("text where attachments are due")
+        head = _HEAD.match(text)
+        if head is None:
+            raise ProtocolError("not a Socket.IO packet")
+        plain, binary, count, namespace, digits = head.groups()
+        namespace = namespace or "/"
+        if len(namespace) > self._maxNamespace:
+            raise ProtocolError("namespace too long")
+        number = self._number(digits)
+        kind = _KINDS[int(plain or binary)]
+        due = int(count or 0)
+        if due > self._maxAttachments:
+            raise ProtocolError("too many attachments")
+        data = None
+        if head.end() < len(text):
+            data = loads(text[head.end() :])
+            fault = _fault(kind, data, self._revision)
+            if fault:
+                raise ProtocolError(fault)
+        elif due:
+            raise ProtocolError("attachments without data")
+        elif kind is Kind.ACK:
+            data = []
+        packet = Packet(kind, data, namespace, number)
+        if due:
+            self._places = places(packet.data, due)
+            self._packet, self.due = packet, due
+            return None
+        return self._told(packet)
+
+    def _number(self, digits: str) -> int | None:
+        if not digits:
+            return None
+        if len(digits) > self._maxDigits or int(digits) > _MAX_ID:
+            raise ProtocolError("the number of a packet is too large")
+        return int(digits)
+
+    @staticmethod
+    def _told(packet: Packet) -> Packet | None:
+        """The packet, unless it says nothing."""
+        if packet.kind is Kind.EVENT and packet.data is None:
+            return None
+        return None if packet.kind is Kind.ACK and packet.id is None else packet
