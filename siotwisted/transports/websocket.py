@@ -19,6 +19,7 @@ from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, ISSLTransport, ITCPTransport
 from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 from twisted.web.server import Request
@@ -35,6 +36,8 @@ from siotwisted.transports.http import TransportResource, addressText, header, r
 from siotwisted.wire.websocketframe import textFrame
 
 __all__ = ["SocketIOWebSocketFactory", "SocketIOWebSocketProtocol", "WebSocketResource", "takeOver"]
+
+_log = Logger()
 
 _NO_UPGRADE = Refusal(426, "this is a WebSocket")
 _NO_HTTP_1 = Refusal(400, "WebSockets need HTTP/1.1")
@@ -247,6 +250,8 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
 
     def loseConnection(self, farewell: Sequence[bytes] = ()) -> None:
         """Send the last messages, and begin the closing handshake."""
+        if farewell and self.state != self.STATE_OPEN:
+            _log.warn("{count} last frames for a WebSocket that is closing were not sent", count=len(farewell))
         self.write(farewell)
         self.sendClose(1000)
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from siotwisted.errors import EncodeError
 from siotwisted.outgoing import Outgoing
 from siotwisted.packets import Kind, Packet
 from siotwisted.wire.codec import Codec, isPlainText
@@ -51,7 +52,11 @@ class SIOCodec(Codec):
             return frame("~j~" + text)
         if kind is Kind.HEARTBEAT:
             return frame("~h~" + text)
-        return frame(text) if kind is Kind.OPEN else ""
+        if kind is Kind.OPEN:
+            return frame(text)
+        if kind is Kind.CLOSE:
+            return ""
+        raise EncodeError(f"Socket.IO 0.6 has no words for {kind.value}")
 
     def decode(self, payload: str, form: bool = False) -> Iterator[Packet]:
         """The packets of one payload; see :meth:`Codec.decode <siotwisted.wire.codec.Codec.decode>`."""

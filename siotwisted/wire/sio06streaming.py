@@ -19,7 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from siotwisted.errors import ProtocolError
+from siotwisted.errors import EncodeError, ProtocolError
 from siotwisted.outgoing import Outgoing
 from siotwisted.packets import Kind, Packet
 from siotwisted.wire.codec import Codec, isPlainText
@@ -49,7 +49,7 @@ class SIOStreamingCodec(Codec):
     name = "streaming"
 
     def encode(self, outgoing: Outgoing) -> str:
-        """The frame of a packet; this codec has words for all."""
+        """The frame of a packet; this codec has a word for goodbye."""
         packet, text = outgoing.packet, outgoing.text
         kind = packet.kind
         if kind is Kind.MESSAGE or kind is Kind.JSON:
@@ -59,7 +59,11 @@ class SIOStreamingCodec(Codec):
             return frame("1", f"{realm}:{text}")
         if kind is Kind.HEARTBEAT:
             return frame("2", text)
-        return frame("3", text) if kind is Kind.OPEN else frame("0", "")
+        if kind is Kind.OPEN:
+            return frame("3", text)
+        if kind is Kind.CLOSE:
+            return frame("0", "")
+        raise EncodeError(f"the streaming codec has no words for {kind.value}")
 
     def decode(self, payload: str, form: bool = False) -> Iterator[Packet]:
         """The packets of one payload; see :meth:`Codec.decode <siotwisted.wire.codec.Codec.decode>`."""

@@ -1296,6 +1296,19 @@ class Ends(Case):
         self.assertEqual(self.lines(), [])
         self.assertNothingLeft()
 
+    def test_closeWhileItCloses(self) -> None:
+        """Messages for a client that has said goodbye, but whose connection lingers, are not dropped without a word."""
+        peer = self.join()
+        (connection,) = self.connections
+        peer.end.stuck = True
+        peer.send(closeFrame(1000))
+        connection.send("late")
+        connection.close()
+        self.assertEqual(self.reasons, [Reason.SERVER_DISCONNECT])
+        self.assertEqual(self.lines(), ["1 last frames for a WebSocket that is closing were not sent"])
+        self.clock.advance(1)
+        self.assertNothingLeft()
+
     def test_closeTimeout(self) -> None:
         """A client that never answers has ``closeTimeout``, no less and no more, whatever the time of day is."""
         for fraction in (0.0, 0.1, 0.45, 0.85, 0.99):

@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from siotwisted.errors import EncodeError
+from siotwisted.outgoing import Outgoing
 from siotwisted.packets import Kind, Packet
 from siotwisted.wire.sio06streaming import MAX_ANNOTATIONS, SIOStreamingCodec, frame
 from tests.wire import checks
@@ -264,6 +266,12 @@ class SIOStreamingCodecTests(checks.CodecChecks):
             [(packet.data, packet.namespace) for packet in back],
             [(checks.asJavaScript(packet.data), packet.namespace) for packet in packets],
         )
+
+    def test_otherKinds(self) -> None:
+        """What only later generations can say is refused, not dropped."""
+        for kind in (Kind.EVENT, Kind.ACK, Kind.CONNECT, Kind.PING):
+            with self.assertRaises(EncodeError):
+                SIOStreamingCodec(checks.Recorder()).encode(Outgoing(Packet(kind, "")))
 
     def test_wireOfOtherCodec(self) -> None:
         """Frames of the older codec are damage."""
