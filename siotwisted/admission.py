@@ -5,20 +5,23 @@ Who may come in: the checks that every request passes, on every transport, befor
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from siotwisted.dialects import Route, route
+from siotwisted.dialects.dialect import Problem, Refusal, Route
+from siotwisted.dialects.engineio import PARSERS
+from siotwisted.dialects.routing import Router
+from siotwisted.errors import ConnectionRefused
 from siotwisted.handshake import Handshake
 from siotwisted.origins import Origins
-from siotwisted.session import Session, SessionRegistry
+from siotwisted.registry import SessionRegistry
+from siotwisted.session import Session
 
-__all__ = ["Admission", "GetHeader", "Refusal"]
+__all__ = ["Admission", "GetHeader"]
 
 #: Gives the value of a request's header, or None.
 GetHeader = Callable[[str], "str | None"]
@@ -27,46 +30,25 @@ GetHeader = Callable[[str], "str | None"]
 _SCRIPTED = ("jsonp-polling", "htmlfile")
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """
-    Why a request is not served, and how that is said.
-
-    :ivar status: the HTTP status; 0 to cut the TCP connection without an answer.
-    :ivar message: the body of the answer; for a connection that is cut, what the log says.
-    """
-
-    status: int
-    message: str
-
-
-_STOPPING = Refusal(503, "the server is stopping")
-_DISABLED = Refusal(404, "no such transport")
-_FOREIGN = Refusal(403, "pages of this origin are not allowed")
-#: The client of Socket.IO 0.6.0 ignores statuses and would poll a dead session again and again without a pause.
-_UNKNOWN = Refusal(0, "unknown session")
-_FAILED = Refusal(500, "authorization failed")
-
-
 class Admission:
     """
     The rules of one server.
 
     :param registry: where sessions are found.
+    :param router: reads its URLs; those of all generations of Socket.IO if left out.
     :ivar authorizers: the functions of the application that are asked about new clients.
     """
 
     _log = Logger()
 
-    def __init__(self, registry: SessionRegistry) -> None:
+    def __init__(self, registry: SessionRegistry, router: Router | None = None) -> None:
         self.registry = registry
         self.origins = Origins(registry.config.origins)
-        self._codecs = {codec.name: codec for codec in registry.config.codecs}
+        if router is None:
+            config = registry.config
+            router = Router({codec.name: codec for codec in config.codecs}, PARSERS[config.parser])
+        self.route = router.route
         self.authorizers: list[Callable[[Handshake], Any]] = []
-
-    def route(self, segments: Sequence[str]) -> Route | None:
-        """What a path below the endpoint asks for; None if it is no URL of a client."""
-        return route(segments, self._codecs)
 
     def check(self, route: Route, getHeader: GetHeader, secure: bool) -> Refusal | None:
         """
@@ -75,16 +57,32 @@ class Admission:
         :param secure: whether it came through TLS.
         :return: None if it may.
         """
+        problem = self._problem(route, getHeader, secure)
+        return None if problem is None else route.dialect.refusal(problem, route)
+
+    def _problem(self, route: Route, getHeader: GetHeader, secure: bool) -> Problem | None:
         registry = self.registry
         if registry.stopping:
-            return _STOPPING
-        if route.transport not in registry.config.transports:
-            return _DISABLED
+            return Problem.STOPPING
+        if route.problem is not None:
+            return route.problem
+        if route.transport and route.transport not in registry.config.transports:
+            return Problem.TRANSPORT
         if not self._welcome(route, getHeader, secure):
-            return _FOREIGN
-        if route.sessionID and self.session(route) is None:
-            return _UNKNOWN
-        return None
+            return Problem.ORIGIN
+        if route.dialect.upgrades and route.carrier != "websocket" and getHeader("upgrade") is not None:
+            return Problem.MISMATCH
+        return self._sessionProblem(route) if route.sessionID else None
+
+    def _sessionProblem(self, route: Route) -> Problem | None:
+        """A session speaks one dialect in one codec, and where it can move, to a WebSocket alone."""
+        session = self.registry.get(route.sessionID)
+        if session is None:
+            return Problem.SESSION
+        if session.route.codec is not route.codec:
+            return Problem.MISMATCH if Problem.MISMATCH in route.dialect.faults else Problem.SESSION
+        moves = route.dialect.upgrades and route.transport != session.transportName
+        return Problem.MISMATCH if moves and route.carrier != "websocket" else None
 
     def session(self, route: Route) -> Session | None:
         """The session that a request belongs to: a live one, of the same codec."""
@@ -106,7 +104,7 @@ class Admission:
     def corsHeaders(self, getHeader: GetHeader, secure: bool) -> dict[str, str]:
         """What lets a page of another origin read the answer. A page that only ``*`` lets in gets no credentials."""
         origin = getHeader("origin")
-        if origin is None:
+        if origin is None or not self.origins.allows(origin, getHeader("host"), secure):
             return {}
         if self.origins.knows(origin, getHeader("host"), secure):
             return {"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true"}
@@ -121,7 +119,7 @@ class Admission:
         if not self.authorizers:
             return succeed(None)
         answer: Deferred[Refusal | None] = Deferred.fromCoroutine(self._ask(route, handshake))
-        return answer.addErrback(self._failed)
+        return answer.addErrback(self._failed, route)
 
     async def _ask(self, route: Route, handshake: Handshake) -> Refusal | None:
         for authorizer in self.authorizers:
@@ -129,21 +127,23 @@ class Admission:
             if inspect.isawaitable(answer):
                 answer = await answer
             if not answer:
-                return Refusal(route.dialect.unauthorized, "not authorized")
+                return route.dialect.refusal(Problem.UNAUTHORIZED, route)
             if answer is not True:  # a generator, for instance, of which nothing has run
                 raise TypeError(f"an authorize handler answers True or False, not {answer!r}")
         return None
 
-    def _failed(self, failure: Failure) -> Refusal:
+    def _failed(self, failure: Failure, route: Route) -> Refusal:
+        if isinstance(failure.value, ConnectionRefused):
+            return route.dialect.refusal(Problem.UNAUTHORIZED, route, failure.value.message)
         if failure.check(CancelledError) is None:  # else the client has left while the application thought
             self._log.failure("authorize handler failed", failure)
-        return _FAILED
+        return route.dialect.refusal(Problem.FAILED, route)
 
     def _welcome(self, route: Route, getHeader: GetHeader, secure: bool) -> bool:
         origin = getHeader("origin")
         if origin is None:
             origin = getHeader("sec-websocket-origin")  # of the WebSocket drafts before RFC 6455
-        if origin is None and route.transport in _SCRIPTED:
+        if origin is None and route.carrier in _SCRIPTED:
             site = getHeader("sec-fetch-site")
             if site not in ("same-origin", "none"):
                 referer = getHeader("referer")

@@ -6,7 +6,18 @@ Every exception of the package.
 
 from __future__ import annotations
 
-__all__ = ["EncodeError", "ProtocolError", "QueueFull", "SessionClosed", "SocketIOError"]
+__all__ = [
+    "AckLost",
+    "AckTimeout",
+    "ConnectionRefused",
+    "EncodeError",
+    "EventRefused",
+    "ProtocolError",
+    "QueueFull",
+    "SessionClosed",
+    "SocketIOError",
+    "UnsupportedByClient",
+]
 
 
 class SocketIOError(Exception):
@@ -22,7 +33,15 @@ class ProtocolError(SocketIOError):
 
 
 class EncodeError(SocketIOError, ValueError):
-    """The data of a message can't be written on the wire: it is neither text nor something that JSON can hold."""
+    """The data of a message can't be written on any wire: JSON can't hold it."""
+
+
+class UnsupportedByClient(SocketIOError):
+    """
+    The client's generation has no words for this: bytes before 1.0, a question for an answer before 0.7.
+
+    Nothing was sent.
+    """
 
 
 class SessionClosed(SocketIOError):
@@ -35,3 +54,29 @@ class QueueFull(SocketIOError):
 
     The message was not accepted; all that was accepted before it stays queued.
     """
+
+
+class ConnectionRefused(SocketIOError):
+    """
+    Raised by middleware and by ``authorize`` handlers to refuse a client, which is told so.
+
+    :param message: what the client is told.
+    :param data: more of it, for clients that take more than a text; anything that JSON can hold.
+    """
+
+    def __init__(self, message: str = "not authorized", data: object = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.data = data
+
+
+class EventRefused(SocketIOError):
+    """Raised by the middleware of a connection to drop an event, without a word in the log."""
+
+
+class AckTimeout(SocketIOError):
+    """A client did not answer in time."""
+
+
+class AckLost(SocketIOError):
+    """A client left before it answered."""

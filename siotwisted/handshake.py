@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import AnyStr
+from typing import Any, AnyStr
 
 __all__ = ["Handshake"]
 
@@ -29,6 +29,7 @@ class Handshake:
     :ivar secure: whether it came through TLS to this process.
     :ivar time: when it came, in seconds of the reactor's clock.
     :ivar transport: the name of the transport that it asked for.
+    :ivar auth: what the client said when it joined the namespace; None if it said nothing.
     """
 
     method: str
@@ -39,6 +40,7 @@ class Handshake:
     secure: bool = False
     time: float = 0.0
     transport: str = ""
+    auth: Any = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "headers", _frozen(self.headers))

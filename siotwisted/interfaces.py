@@ -9,13 +9,15 @@ codecs and transports.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from zope.interface import Attribute, Interface
 
+from siotwisted.handshake import Handshake
 from siotwisted.outgoing import Outgoing
 from siotwisted.packets import Packet
+from siotwisted.rooms import Audience, Delivery
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
@@ -28,25 +30,33 @@ class ISessionTransport(Interface):
     One way to a client, as long as it lasts: one held poll, one stream, one WebSocket.
 
     It tells its session of its end with ``session.transportLost(transport, reason)``, whoever ended it, and soon after
-    it was asked to end.
+    it was asked to end; a poll that was answered tells ``session.pollAnswered(transport)``.
     """
 
     name: str = Attribute("The transport's name in URLs, such as ``xhr-polling``.")
-    form: str = Attribute("Names how it dresses frames; two transports of one form share the bytes of a broadcast.")
+    form: str = Attribute("Names how it dresses what it carries; two of one form share the bytes of a broadcast.")
     streaming: bool = Attribute("Whether it can be written to again and again; a poll takes one write and is over.")
+    messages: bool = Attribute("Whether it carries messages one by one, as a WebSocket does, and not payloads.")
+    takesBytes: bool = Attribute("Whether a payload may be bytes that are no text.")
     ready: bool = Attribute("Whether it takes bytes now; while the client reads too slowly, it does not.")
 
-    def dress(frame: bytes) -> bytes:
-        """One frame as the bytes of this form."""
+    def dress(data: str | bytes) -> bytes:
+        """A message, or UTF-8 or other bytes of a payload, as the bytes of this form."""
 
-    def write(chunks: Sequence[bytes]) -> None:
-        """Send dressed frames at once, together. Called in the reactor's turn after the one that accepted them."""
+    def write(chunks: Sequence[bytes], binary: bool = False) -> None:
+        """
+        Send dressed messages or payloads at once, together. Called in the reactor's turn after the one that accepted
+        them.
 
-    def loseConnection(farewell: Sequence[bytes] = ()) -> None:
+        :param binary: they are bytes that are no text.
+        """
+
+    def loseConnection(chunks: Sequence[bytes] = (), binary: bool = False) -> None:
         """
         End it in the way that lets the client go on: an empty answer to a poll, an orderly close of a stream.
 
-        :param farewell: dressed frames to write before the end.
+        :param chunks: what to write before the end.
+        :param binary: it is bytes that are no text.
         """
 
     def abortConnection() -> None:
@@ -63,25 +73,28 @@ class IPacketReceiver(Interface):
 class ICodec(Interface):
     """Between one session and its transports, as a Protocol stands between an application and a transport."""
 
-    name: str = Attribute("How configuration and URLs call it.")
+    key: Hashable = Attribute("Two codecs of one key make the same bytes of a packet.")
 
-    def encode(outgoing: Outgoing) -> str:
-        """The frame that says a packet; ``""`` for a goodbye if it has no word for it."""
-
-    def decode(payload: str, form: bool = False) -> Iterator[Packet]:
-        """The packets of a whole payload."""
+    def begin(handshake: Handshake, maxAttachments: int) -> None:
+        """Take from the client's first request what its bytes depend on."""
 
     def makeConnection(transport: ISessionTransport) -> None:
         """Write to this transport from now on."""
 
-    def dataReceived(payload: str, form: bool = False) -> None:
+    def dataReceived(payload: str | bytes, form: bool = False) -> None:
         """Decode a whole payload and hand its packets to the receiver."""
 
-    def frame(outgoing: Outgoing) -> bytes:
-        """The frame as bytes, made once for all sessions of this codec."""
+    def messageReceived(message: str | bytes) -> None:
+        """Decode a WebSocket message and hand its packets to the receiver."""
 
-    def dressed(outgoings: Sequence[Outgoing]) -> list[bytes]:
-        """Packets as the transport takes them, each made once for all sessions of this codec and form of transport."""
+    def readProbe(message: str | bytes) -> Packet:
+        """The packet of a message on a WebSocket that is not the client's transport yet."""
+
+    def said(outgoing: Outgoing) -> tuple[Sequence[str | bytes], int]:
+        """The messages of a packet, made once for all sessions of this key, and how many bytes they have."""
+
+    def dressed(outgoings: Sequence[Outgoing]) -> tuple[list[bytes], bool]:
+        """Packets as the transport takes them, each made once for all sessions of this key and form of transport."""
 
     def connectionLost() -> None:
         """The transport is gone."""
@@ -91,11 +104,39 @@ class ICodec(Interface):
 
 
 class IFanout(Interface):
-    """Who receives what is sent to many."""
+    """
+    Whatever is done to many connections of one namespace: to those of this process, or of several.
 
-    def send(outgoing: Outgoing, excluded: Collection[str] = ()) -> Deferred[int]:
+    Each method takes an :class:`~siotwisted.rooms.Audience`, and returns a Deferred.
+    """
+
+    def send(outgoing: Outgoing, audience: Audience) -> Deferred[Delivery]:
         """
-        Send one packet to every session but those with an excluded id.
+        Send one packet to all of them.
 
-        :return: fires with how many sessions accepted it.
+        :return: fires with how many took it.
+        """
+
+    def call(outgoing: Outgoing, audience: Audience, timeout: float | None) -> Deferred[Any]:
+        """
+        Send one packet, which has a number, to all of them, and wait for their answers.
+
+        :param timeout: how long, in seconds; None to wait until all have answered or left.
+        :return: fires with :class:`~siotwisted.recipients.Replies`. It can be cancelled.
+        """
+
+    def fetch(audience: Audience) -> Deferred[Any]:
+        """All of them, in a list."""
+
+    def join(audience: Audience, rooms: Sequence[str]) -> Deferred[None]:
+        """Make all of them enter rooms."""
+
+    def leave(audience: Audience, rooms: Sequence[str]) -> Deferred[None]:
+        """Make all of them leave rooms."""
+
+    def disconnect(audience: Audience, close: bool) -> Deferred[None]:
+        """
+        Make all of them leave the namespace.
+
+        :param close: whether their sessions end, too.
         """

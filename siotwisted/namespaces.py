@@ -1,163 +1,149 @@
 """
-What applications hold in their hands: connections, and the namespace that they meet in.
+Namespaces: what applications register their handlers with, and send to many through.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Any, ClassVar, Self, TypeVar, overload
 
 from twisted.internet.defer import Deferred
 
-from siotwisted.fanout import LocalFanout
-from siotwisted.handlers import Handlers
-from siotwisted.handshake import Handshake
-from siotwisted.outgoing import Outgoing
-from siotwisted.packets import Packet, Reason, messagePacket
-from siotwisted.session import Session
+from siotwisted.connections import Connection
+from siotwisted.handlers import Handler, marked
+from siotwisted.packets import Reason
+from siotwisted.recipients import BaseNamespace, NamespaceCore
+from siotwisted.rooms import Delivery
+from siotwisted.wire.sio45 import RESERVED
 
-__all__ = ["Connection", "Namespace"]
+__all__ = ["Namespace"]
 
-_Handler = TypeVar("_Handler", bound=Callable[..., object])
+_Handler = TypeVar("_Handler", bound=Handler)
+_OnConnect = TypeVar("_OnConnect", bound=Callable[[Connection], object])
+_OnMessage = TypeVar("_OnMessage", bound=Callable[[Connection, Any], object])
+_OnDisconnect = TypeVar("_OnDisconnect", bound=Callable[[Connection, Reason], object])
+
+#: What happens to a connection itself, by the names that its handlers may be registered with.
+_LIFE = ("connect", "disconnect", "disconnecting")
 
 
-class Connection:
+class Namespace(BaseNamespace[Connection]):
     """
-    One client, as handlers get it. Its text is its id.
+    A part of the application: its handlers, the connections that are in it, and what can be sent to them.
 
-    :ivar id: the session id.
-    :ivar session: the session behind it.
+    ``sio.of("/chat")`` makes one, to register functions with. A class of its own for it marks its methods with
+    :func:`~siotwisted.event`, and ``sio.serve("/chat", Chat())`` puts it in its place.
+
+    Handlers return a value, a Deferred or a coroutine: the answer to a client that wants one. None is an answer without
+    arguments, a tuple has several, and :data:`~siotwisted.NO_ACK` is none at all. Of several handlers of one event, the
+    first whose result is not that answers. A handler that fails is logged, and the connection lives.
     """
 
-    __slots__ = ("id", "session")
+    _marked: ClassVar[tuple[tuple[str, str], ...]] = ()
 
-    def __init__(self, session: Session) -> None:
-        self.id = session.id
-        self.session = session
-
-    def __str__(self) -> str:
-        return self.id
-
-    def __repr__(self) -> str:
-        return f"<Connection {self.session.label} {self.transport}>"
-
-    @property
-    def transport(self) -> str:
-        """The name of the transport that the client uses, or used last: ``websocket``, ``xhr-polling`` and so on."""
-        return self.session.transportName
-
-    @property
-    def handshake(self) -> Handshake:
-        """The client's first request."""
-        return self.session.handshake
-
-    @property
-    def address(self) -> str:
-        """The client's IP address."""
-        return self.handshake.address
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """The headers of the client's first request, by lower-case name."""
-        return self.handshake.headers
-
-    @property
-    def query(self) -> Mapping[str, str]:
-        """The query of the client's first request."""
-        return self.handshake.query
-
-    @property
-    def time(self) -> float:
-        """When the client connected, in seconds since the epoch."""
-        return self.handshake.time
-
-    def send(self, data: object) -> None:
+    def __init_subclass__(cls, **options: Any) -> None:
         """
-        Send a message. It leaves at the end of this turn of the reactor; an absent client gets it when it is back.
+        Collect the methods that are marked as handlers.
 
-        :param data: text, UTF-8 bytes or a number, which arrive as text; or anything that JSON can hold.
-        :raises siotwisted.SessionClosed: if the connection has ended.
-        :raises siotwisted.QueueFull: if too much waits for this client already.
-        :raises siotwisted.errors.EncodeError: if the data can't be written.
+        :raises TypeError: for one that takes the place of something that every namespace has.
         """
-        self.session.send(Outgoing(messagePacket(data)))
+        super().__init_subclass__(**options)
+        cls._marked = tuple(marked(cls))
+        for event, attribute in cls._marked:
+            _check(event)
+            if hasattr(Namespace, attribute):
+                raise TypeError(f"{attribute} is a name that every Namespace has: use @event({event!r}) on another")
 
-    def close(self) -> None:
+    def __new__(cls, *arguments: Any, **options: Any) -> Self:
+        """Make the inside here, so that a subclass need not call this class's constructor in its own."""
+        self = super().__new__(cls)
+        self._core = NamespaceCore(self)
+        for event, attribute in cls._marked:
+            self._core.handlers.add(event, getattr(self, attribute))
+        return self
+
+    def onConnect(self, handler: _OnConnect) -> _OnConnect:
         """
-        End the connection: what was sent before leaves first, then the client's transport ends, and ``onDisconnect`` is
-        called. Does nothing if it has ended.
+        Call ``handler(connection)`` for every new client, before any of its events.
+
+        Like the others it may return a Deferred or a coroutine; it is not waited for. Can be used as a decorator;
+        several handlers are called in the order in which they were registered.
         """
-        self.session.close(Reason.SERVER_DISCONNECT)
+        self._core.handlers.add("connect", handler)
+        return handler
 
-
-def _ended(connection: Connection, *_: object) -> bool:
-    return connection.session.closed
-
-
-class Namespace:
-    """The connections of an application, its three handlers, and its verbs."""
-
-    def __init__(self) -> None:
-        self._connections: dict[str, Connection] = {}
-        self._sessions: dict[str, Session] = {}
-        self._fanout = LocalFanout(self._sessions)
-        self._connect = Handlers("onConnect", _ended)
-        self._message = Handlers("onMessage", _ended)
-        self._disconnect = Handlers("onDisconnect")
-
-    def onConnect(self, handler: _Handler) -> _Handler:
+    def onMessage(self, handler: _OnMessage) -> _OnMessage:
         """
-        Call ``handler(connection)`` for every new client, before any of its messages.
-
-        Like the two others it may return a value, a Deferred or a coroutine; it is not waited for. Can be used as a
-        decorator; several handlers are called in the order in which they were registered.
+        Call ``handler(connection, message)`` for every message: text, or the value of a JSON message. The event
+        ``message`` is a message, too.
         """
-        return self._connect.add(handler)
+        self._core.handlers.add("message", handler)
+        return handler
 
-    def onMessage(self, handler: _Handler) -> _Handler:
-        """Call ``handler(connection, message)`` for every message: a str, or the decoded value of a JSON message."""
-        return self._message.add(handler)
+    def onDisconnecting(self, handler: _OnDisconnect) -> _OnDisconnect:
+        """Call ``handler(connection, reason)`` for every client that leaves, while its rooms are still known."""
+        self._core.handlers.add("disconnecting", handler)
+        return handler
 
-    def onDisconnect(self, handler: _Handler) -> _Handler:
+    def onDisconnect(self, handler: _OnDisconnect) -> _OnDisconnect:
         """
         Call ``handler(connection, reason)`` once for every client that is gone for good.
 
         :class:`~siotwisted.packets.Reason` lists the reasons, which are strings.
         """
-        return self._disconnect.add(handler)
+        self._core.handlers.add("disconnect", handler)
+        return handler
 
-    def broadcast(self, data: object) -> Deferred[int]:
+    @overload
+    def on(self, event: str, handler: _Handler) -> _Handler: ...
+    @overload
+    def on(self, event: str) -> Callable[[_Handler], _Handler]: ...
+
+    def on(self, event: str, handler: _Handler | None = None) -> _Handler | Callable[[_Handler], _Handler]:
         """
-        Send a message to every client.
+        Call ``handler(connection, *arguments)`` for every event of this name; without a handler, decorate one.
 
-        :param data: as :meth:`Connection.send` takes it.
-        :return: fires with how many clients' queues accepted it. It may be ignored.
-        :raises siotwisted.errors.EncodeError: if the data can't be written.
+        :param event: its name; ``connect``, ``disconnect``, ``disconnecting`` and ``message`` are the same as
+            :meth:`onConnect` and so on.
+        :raises ValueError: for a name that no client can send.
         """
-        return self._fanout.send(Outgoing(messagePacket(data)))
+        _check(event)
 
-    def broadcastExcept(self, connection: Connection, data: object) -> Deferred[int]:
-        """Send a message to every client but one; otherwise as :meth:`broadcast`."""
-        return self._fanout.send(Outgoing(messagePacket(data)), (connection.id,))
+        def register(handler: _Handler) -> _Handler:
+            self._core.handlers.add(event, handler)
+            return handler
 
-    def getConnection(self, id: str) -> Connection | None:
-        """The connection of this id, if there is one."""
-        return self._connections.get(id)
+        return register if handler is None else register(handler)
 
-    def connected(self, session: Session) -> None:
-        """A client is there."""
-        connection = Connection(session)
-        self._connections[session.id] = connection
-        self._sessions[session.id] = session
-        self._connect.call(connection)
+    def onAny(self, handler: _Handler) -> _Handler:
+        """Call ``handler(connection, event, *arguments)`` for every event that comes in, before its own handlers."""
+        self._core.handlers.incoming.append(handler)
+        return handler
 
-    def received(self, session: Session, packet: Packet) -> None:
-        """A client sent a message."""
-        self._message.call(self._connections[session.id], packet.data)
+    def onAnyOutgoing(self, handler: _Handler) -> _Handler:
+        """Call ``handler(connection, event, *arguments)`` for every event that goes out, once for each recipient."""
+        self._core.handlers.outgoing.append(handler)
+        return handler
 
-    def disconnected(self, session: Session, reason: Reason) -> None:
-        """A client is gone. Nothing is done for a session that never connected."""
-        connection = self._connections.pop(session.id, None)
-        if connection is not None:
-            del self._sessions[session.id]
-            self._disconnect.call(connection, reason)
+    def use(self, middleware: _OnConnect) -> _OnConnect:
+        """
+        Ask ``middleware(connection)`` about every client that wants to join, which waits for its Deferred or coroutine.
+
+        It refuses the client by raising :exc:`~siotwisted.ConnectionRefused`; if it fails in another way, the log
+        tells, and the client is refused too. Can be used as a decorator; all that are registered must agree.
+        """
+        self._core.handlers.middleware.append(middleware)
+        return middleware
+
+    def broadcast(self, data: object) -> Deferred[Delivery]:
+        """Send a message to every client; the same as :meth:`send`."""
+        return self.send(data)
+
+    def broadcastExcept(self, connection: Connection, data: object) -> Deferred[Delivery]:
+        """Send a message to every client but one; otherwise as :meth:`send`."""
+        return self.excluding(connection).send(data)
+
+
+def _check(event: str) -> None:
+    if event in RESERVED and event not in _LIFE:
+        raise ValueError(f"no client can send {event!r}")

@@ -85,7 +85,8 @@ class Origins:
             return self._null
         parsed = _parse(origin)
         if parsed is None:
-            return False
+            # The client 0.9 in Node.js names no scheme. No browser does so, and a page can't make it.
+            return bool(origin) and origin == host
         scheme, name, _ = parsed
         if parsed in self._allowed or (scheme, name, "*") in self._allowed:
             return True

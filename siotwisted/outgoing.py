@@ -2,17 +2,24 @@
 A packet on its way out, and every form of it that was made so far.
 
 A broadcast hands one :class:`Outgoing` to all its recipients. Whatever two of them have in common, the JSON text, the
-frame of a codec, the bytes dressed for a transport, is made for the first and shared by the rest.
+messages of a codec, the bytes dressed for a transport, is made for the first and shared by the rest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, TypeVar
 
 from siotwisted.packets import Kind, Packet
+from siotwisted.wire.attachments import takeOut
 from siotwisted.wire.jsontext import dumps
 
 __all__ = ["Outgoing"]
+
+#: The kinds whose data is a value for the application.
+_VALUES = frozenset((Kind.JSON, Kind.EVENT, Kind.ACK))
+
+_Form = TypeVar("_Form")
 
 
 class Outgoing:
@@ -20,24 +27,30 @@ class Outgoing:
     One packet to send, to however many clients.
 
     :ivar packet: what it says.
-    :ivar text: its data as text: JSON for :attr:`~siotwisted.packets.Kind.JSON`, otherwise the data itself.
+    :ivar text: its data as text: JSON of the values that applications send, with placeholders for bytes; otherwise the
+        data itself.
+    :ivar attachments: the bytes that were in it, in the order of the placeholders.
     :raises siotwisted.errors.EncodeError: from the constructor, if JSON can't hold the data.
     """
 
-    __slots__ = ("_forms", "packet", "text")
+    __slots__ = ("_forms", "attachments", "packet", "text")
 
     def __init__(self, packet: Packet) -> None:
         self.packet = packet
-        self.text: str = dumps(packet.data) if packet.kind is Kind.JSON else packet.data
-        self._forms: dict[Hashable, bytes] = {}
+        self.text: str = packet.data
+        self.attachments: Sequence[bytes] = ()
+        if packet.kind in _VALUES:
+            value, self.attachments = takeOut(packet.data)
+            self.text = dumps(value)
+        self._forms: dict[Hashable, Any] = {}
 
-    def form(self, key: Hashable, build: Callable[[Outgoing], bytes]) -> bytes:
+    def form(self, key: Hashable, build: Callable[[Outgoing], _Form]) -> _Form:
         """
-        The bytes known by ``key``: made by ``build(self)`` the first time, and the same object ever after.
+        What is known by ``key``: made by ``build(self)`` the first time, and the same object ever after.
 
-        :param key: names everything that the bytes depend on beside the packet: the codec, the transport.
+        :param key: names everything that it depends on beside the packet: the codec, the transport.
         """
-        form = self._forms.get(key)
+        form: _Form | None = self._forms.get(key)
         if form is None:
             form = self._forms[key] = build(self)
         return form

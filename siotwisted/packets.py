@@ -7,9 +7,6 @@ from __future__ import annotations
 from enum import Enum, StrEnum
 from typing import Any, NamedTuple
 
-from siotwisted.errors import EncodeError
-from siotwisted.wire.jsontext import dumps
-
 __all__ = ["Kind", "Packet", "Reason", "messagePacket"]
 
 
@@ -34,14 +31,16 @@ class Kind(Enum):
     CONNECT = "connect"
     #: Either side leaves a namespace.
     DISCONNECT = "disconnect"
-    #: A message whose data is text, or bytes where the protocol has them.
+    #: A message whose data is text; in Engine.IO, text or bytes.
     MESSAGE = "message"
-    #: A message whose data is a value that JSON can hold.
+    #: A message whose data is a value that JSON can hold, with bytes in it where the protocol has them.
     JSON = "json"
     #: An event: the data is a list of its name and its arguments.
     EVENT = "event"
     #: The answer to an event or a message that asked for one: the data is the list of arguments.
     ACK = "ack"
+    #: The client wants to know that the packet of this number has arrived; its library asks, not its application.
+    RECEIPT = "receipt"
     #: A namespace refused a client, or something went wrong there.
     ERROR = "error"
 
@@ -71,28 +70,18 @@ class Reason(StrEnum):
     PARSE_ERROR = "parse error"
     #: The client said goodbye.
     CLIENT_DISCONNECT = "client namespace disconnect"
-    #: The application closed the connection.
+    #: The client did on its transport what its protocol forbids, or its poll was cut.
+    TRANSPORT_ERROR = "transport error"
+    #: The client broke the rules of its namespaces, or joined none in time; or the application ended the session.
+    FORCED_CLOSE = "forced server close"
+    #: The application made the client leave.
     SERVER_DISCONNECT = "server namespace disconnect"
     #: The server was stopped.
     SERVER_SHUTTING_DOWN = "server shutting down"
 
 
-def messagePacket(data: object) -> Packet:
-    """
-    The packet that says ``data`` to a client.
-
-    Text, UTF-8 bytes, numbers and booleans travel as text, as the first Socket.IO servers sent them; anything else as
-    JSON.
-
-    :raises EncodeError: if ``data`` is bytes that are not UTF-8, or a number that is not finite.
-    """
+def messagePacket(data: object, namespace: str = "/") -> Packet:
+    """The packet that says ``data`` to a client: text, or a value."""
     if isinstance(data, str):
-        return Packet(Kind.MESSAGE, str.__str__(data))  # the text of an enumeration's member too
-    if isinstance(data, (int, float)):
-        return Packet(Kind.MESSAGE, dumps(data))
-    if isinstance(data, (bytes, bytearray, memoryview)):
-        try:
-            return Packet(Kind.MESSAGE, bytes(data).decode("utf-8"))
-        except UnicodeDecodeError as error:
-            raise EncodeError("bytes are sent as text and must be UTF-8") from error
-    return Packet(Kind.JSON, data)
+        return Packet(Kind.MESSAGE, str.__str__(data), namespace)  # the text of an enumeration's member too
+    return Packet(Kind.JSON, data, namespace)

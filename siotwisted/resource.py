@@ -13,14 +13,18 @@ from functools import partial
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
-from siotwisted.admission import Admission, Refusal
+from siotwisted.admission import Admission
 from siotwisted.clientfiles import ClientFiles
-from siotwisted.dialects import Route
-from siotwisted.server import SocketIO
-from siotwisted.transports.http import TransportResource, refuse, setHeaders
-from siotwisted.transports.polling import JSONPPollingResource, XHRPollingResource
+from siotwisted.dialects.dialect import Refusal, Route
+from siotwisted.transports.http import TransportResource, queryOf, refuse, setHeaders
+from siotwisted.transports.polling import (
+    GoodbyeResource,
+    HandshakeResource,
+    JSONPPollingResource,
+    XHRPollingResource,
+)
 from siotwisted.transports.streaming import HTMLFileResource, XHRMultipartResource
-from siotwisted.transports.websocket import SocketIOWebSocketFactory, WebSocketResource
+from siotwisted.transports.websocket import HasAdmission, SocketIOWebSocketFactory, WebSocketResource
 
 __all__ = ["SocketIOResource"]
 
@@ -38,26 +42,27 @@ class SocketIOResource(Resource):
 
     isLeaf = True
 
-    def __init__(self, sio: SocketIO, clientFiles: ClientFiles | None = None) -> None:
+    def __init__(self, sio: HasAdmission, clientFiles: ClientFiles | None = None) -> None:
         super().__init__()
         self._admission = sio.admission
         self._clientFiles = clientFiles
         upgrade = partial(WebSocketResource, factory=SocketIOWebSocketFactory(sio))
-        self._transports: dict[str, Callable[[Admission, Route], TransportResource]] = {
+        self._carriers: dict[str, Callable[[Admission, Route], TransportResource]] = {
             "websocket": upgrade,
-            "flashsocket": upgrade,
             "htmlfile": HTMLFileResource,
             "xhr-multipart": XHRMultipartResource,
             "xhr-polling": XHRPollingResource,
             "jsonp-polling": JSONPPollingResource,
+            "handshake": HandshakeResource,
+            "goodbye": GoodbyeResource,
         }
 
     def render(self, request: Request) -> int | bytes:
         """Serve a request by the transport that its path names."""
         segments = [segment.decode("utf-8", "replace") for segment in request.postpath or ()]
-        route = self._admission.route(segments)
+        route = self._admission.route(segments, queryOf(request))
         if route is not None:
-            return self._transports[route.transport](self._admission, route).render(request)
+            return self._carriers[route.carrier](self._admission, route).render(request)
         if self._clientFiles is not None:
             file = self._clientFiles.get("/".join(segments))
             if file is not None:

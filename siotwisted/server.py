@@ -1,29 +1,41 @@
 """
-One server: the wiring of sessions, admission and the application.
+One server: the wiring of sessions, admission, clients and namespaces.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from siotwisted.admission import Admission
+from siotwisted.clients import Client
 from siotwisted.config import Config
+from siotwisted.connections import Core
+from siotwisted.fanout import LocalFanout
+from siotwisted.handlers import waitable
+from siotwisted.handshake import Handshake
 from siotwisted.namespaces import Namespace
 from siotwisted.packets import Packet, Reason
-from siotwisted.session import Session, SessionRegistry
+from siotwisted.recipients import NamespaceCore
+from siotwisted.registry import SessionRegistry
+from siotwisted.session import Session
 
 __all__ = ["SocketIO"]
 
-_Handler = TypeVar("_Handler", bound=Callable[..., object])
+_Authorizer = TypeVar("_Authorizer", bound=Callable[[Handshake], object])
+_Namespace = TypeVar("_Namespace", bound=Namespace)
+
+#: What names a namespace, or many: a name, a pattern for whole names, or a function that is asked about names.
+_Name = str | re.Pattern[str] | Callable[[str, Any], object]
 
 
 class SocketIO(Namespace):
     """
-    A Socket.IO server, and the namespace that all its clients are in.
+    A Socket.IO server, and its namespace ``/``.
 
     Clients reach it through a :class:`~siotwisted.SocketIOResource`, a :class:`~siotwisted.SocketIOWebSocketFactory`,
     or any number of both: they share its sessions.
@@ -37,10 +49,61 @@ class SocketIO(Namespace):
         self.config = config or Config()
         self.registry = SessionRegistry(reactor, self.config, self)
         self.admission = Admission(self.registry)
+        self._clients: dict[str, Client] = {}
+        self._names: dict[str, Namespace] = {}
+        self._dynamic: list[tuple[re.Pattern[str] | Callable[[str, Any], object], Namespace]] = []
+        self.serve("/", self)
 
-    def authorize(self, handler: _Handler) -> _Handler:
+    @property
+    def clock(self) -> IReactorTime:
+        """The reactor."""
+        return self.registry.clock
+
+    def of(self, name: _Name) -> Namespace:
         """
-        Ask ``handler(request)`` whether a new client may connect. Can be used as a decorator; all that are registered
+        The namespace of a name, which is made if there is none.
+
+        :param name: such as ``/chat``; a missing slash is put before it. A compiled regular expression stands for every
+            name that it matches as a whole, and a function, ``name(namespace, auth)``, for every name for which it
+            returns True, or a Deferred or a coroutine of it; it gets what the client said when it joined, and may raise
+            :exc:`~siotwisted.ConnectionRefused`. It is not asked about a namespace that it has let come to be: who may
+            join is a question for its middleware. Of several that fit, the first counts. What comes back then acts for
+            all the namespaces that it stands for: they share its handlers.
+        """
+        if isinstance(name, str):
+            name = _slashed(name)
+            found = self._names.get(name)
+            if found is None:
+                found = self._matching(name) or self.serve(name, Namespace())
+            found._core.used = True  # the application has it
+            return found
+        return next((each for known, each in self._dynamic if known == name), None) or self.serve(name, Namespace())
+
+    def serve(self, name: _Name, namespace: _Namespace) -> _Namespace:
+        """
+        Put a namespace in its place.
+
+        :param name: as for :meth:`of`.
+        :return: the namespace.
+        :raises ValueError: if this name has a namespace already, or this namespace a name.
+        """
+        core = namespace._core
+        if isinstance(name, str):
+            name = _slashed(name)
+        if core.served or name in self._names or any(known == name for known, _ in self._dynamic):
+            raise ValueError(f"{name} or its namespace is served already")
+        if isinstance(name, str):
+            self._names[name] = namespace
+            self._open(core, name)
+        else:
+            core.children = {}
+            self._dynamic.append((name, namespace))
+            self._open(core, name.pattern if isinstance(name, re.Pattern) else getattr(name, "__name__", repr(name)))
+        return namespace
+
+    def authorize(self, handler: _Authorizer) -> _Authorizer:
+        """
+        Ask ``handler(handshake)`` whether a new client may connect. Can be used as a decorator; all that are registered
         must agree.
 
         The handler gets the :class:`~siotwisted.handshake.Handshake`, and returns True or False, or a Deferred or
@@ -50,6 +113,8 @@ class SocketIO(Namespace):
         self.admission.authorizers.append(handler)
         return handler
 
+    allowRequest = authorize
+
     def stop(self) -> Deferred[None]:
         """
         End every connection and let no new one in.
@@ -58,14 +123,83 @@ class SocketIO(Namespace):
         """
         return self.registry.stop()
 
+    # What clients ask.
+
+    def find(self, name: str, auth: Any) -> Core | Deferred[Core | None] | None:
+        """The inside of the namespace that a client names. The functions that stand for many are asked only now."""
+        found = self._names.get(name) or self._matching(name)
+        if found is not None:
+            return found._core
+        if not any(callable(known) for known, _ in self._dynamic):
+            return None
+        return Deferred.fromCoroutine(self._ask(name, auth))
+
+    async def _ask(self, name: str, auth: Any) -> Core | None:
+        for known, namespace in list(self._dynamic):
+            if isinstance(known, re.Pattern):
+                fits: object = known.fullmatch(name) is not None
+            else:
+                fits = known(name, auth)
+                later = waitable(fits)
+                if later is not None:
+                    fits = await later
+            if fits:
+                return self._child(name, namespace)._core
+        return None
+
+    def vacated(self, core: Core) -> None:
+        """Forget a child of a dynamic namespace, if nobody is in it and that is wanted, or nobody ever was."""
+        if core.parent is None or core.rooms.members or core.joining:
+            return
+        if (self.config.cleanUpNamespaces or not core.used) and self._names.get(core.name) is core.namespace:
+            del self._names[core.name]
+            assert core.parent.children is not None
+            del core.parent.children[core.name]
+            core.served = False
+
+    # What sessions tell.
+
     def sessionOpened(self, session: Session) -> None:
         """A session has its first transport."""
-        self.connected(session)
+        client = self._clients[session.id] = Client(session, self)
+        client.opened()
 
     def packetReceived(self, session: Session, packet: Packet) -> None:
-        """A session got a message. The realms of the streaming codec all meet in the one namespace."""
-        self.received(session, packet)
+        """A session got a packet."""
+        self._clients[session.id].received(packet)
 
     def sessionClosed(self, session: Session, reason: Reason) -> None:
-        """A session has ended."""
-        self.disconnected(session, reason)
+        """A session has ended; its client is not known if it never had a transport."""
+        client = self._clients.pop(session.id, None)
+        if client is not None:
+            client.ended(reason)
+
+    # Namespaces.
+
+    def _open(self, core: Core, name: str) -> None:
+        clock = self.registry.clock
+        core.open(name, clock, LocalFanout(core.rooms, clock), self.config.queueMessages)
+
+    def _matching(self, name: str) -> Namespace | None:
+        """The child of this name, if the first dynamic namespace that fits can be told without asking a function."""
+        for known, parent in self._dynamic:
+            if not isinstance(known, re.Pattern):
+                return None
+            if known.fullmatch(name):
+                return self._child(name, parent)
+        return None
+
+    def _child(self, name: str, parent: Namespace) -> Namespace:
+        """The child of this name of a dynamic namespace."""
+        child = self._names.get(name)
+        if child is None:
+            child = self._names[name] = Namespace()
+            core = child._core = NamespaceCore(child, parent._core)
+            self._open(core, name)
+            assert parent._core.children is not None
+            parent._core.children[name] = child
+        return child
+
+
+def _slashed(name: str) -> str:
+    return name if name.startswith("/") else f"/{name}"

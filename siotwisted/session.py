@@ -1,64 +1,80 @@
 """
-One client, however often its transport changes, and the registry of all of them.
+One client, however often its transport changes.
 
 A session has a transport, or waits for one (between two polls, or because the client is away), or has ended. It owns
-what the client has not been sent yet and the only deadline that runs for the client at the time::
-
-    on a stream            the next heartbeat is due; or, one being asked, its answer is
-    on a held poll         the poll has been held long enough and is answered empty
-    without a transport    the client has been away long enough: the end
+what the client has not been sent yet. While a client tries out a WebSocket, to move there from its polls, the session
+has that one too, as its probe.
 
 Whatever is accepted in one turn of the reactor leaves at the end of it, in one write.
 """
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from hashlib import blake2s
 from typing import Protocol
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from siotwisted.config import Config
-from siotwisted.dialects import Route
+from siotwisted.dialects.dialect import Dialect, Route
 from siotwisted.errors import ProtocolError, QueueFull, SessionClosed
 from siotwisted.handshake import Handshake
 from siotwisted.interfaces import IPacketReceiver, ISessionTransport
+from siotwisted.liveness import LIVENESS
 from siotwisted.outbox import Outbox
 from siotwisted.outgoing import Outgoing
 from siotwisted.packets import Kind, Packet, Reason
+from siotwisted.upgrade import Upgrade
 
-__all__ = ["Session", "SessionReceiver", "SessionRegistry", "newSessionID"]
+__all__ = ["Session", "SessionOwner"]
 
 #: How many bytes are written to a stream at once, before it is asked again whether it takes more.
 _SLICE = 65536
-_GOODBYE = Outgoing(Packet(Kind.CLOSE, ""))
+_GOODBYE = Outgoing(Packet(Kind.CLOSE))
+_NOTHING = Outgoing(Packet(Kind.NOOP))
+#: What belongs to the session alone, beside the signs of life, and means nothing here.
+_IGNORED = frozenset((Kind.OPEN, Kind.NOOP, Kind.UPGRADE))
+#: The ends that we bring about and the client hears of, if need be from its next poll.
+_TOLD = frozenset((Reason.SERVER_DISCONNECT, Reason.FORCED_CLOSE))
 
 
-def newSessionID() -> str:
+class SessionOwner(Protocol):
     """
-    A new session id: 160 bits that nobody can guess, in 27 characters that a URL can hold.
+    What a session needs of the registry of all sessions.
 
-    The first is a letter, always: a number in its place in a URL is a time against caches.
+    :ivar transports: every transport that has not ended yet, of whatever session.
+    :ivar late: sessions that have ended, and have a last word for a client that was between two polls.
     """
-    return secrets.choice("abcdefghijklmnopqrstuvwxyz") + secrets.token_urlsafe(20)[:26]
 
+    log: Logger
+    clock: IReactorTime
+    config: Config
+    transports: set[ISessionTransport]
+    late: dict[str, Session]
 
-class SessionReceiver(Protocol):
-    """What sessions tell: the server."""
+    def opened(self, session: Session) -> None:
+        """Its first transport is there."""
 
-    def sessionOpened(self, session: Session) -> None:
-        """A new client is there and can be sent to."""
+    def received(self, session: Session, packet: Packet) -> None:
+        """A packet came that is not the session's own."""
 
-    def packetReceived(self, session: Session, packet: Packet) -> None:
-        """A client sent a message."""
+    def forget(self, session: Session) -> None:
+        """A session is about to end: no request finds it any more."""
 
-    def sessionClosed(self, session: Session, reason: Reason) -> None:
-        """The session has ended. Called once for each, and nothing is called for it afterwards."""
+    def undelivered(self, session: Session, count: int) -> None:
+        """So many messages of a session were accepted, and never written."""
+
+    def ended(self, session: Session, reason: Reason) -> None:
+        """A session has ended."""
+
+    def transportGone(self, transport: ISessionTransport) -> None:
+        """A transport has ended."""
+
+    def flushSoon(self, session: Session) -> None:
+        """Have ``session.flush()`` called at the end of this turn of the reactor."""
 
 
 @implementer(IPacketReceiver)
@@ -73,18 +89,17 @@ class Session:
     """
 
     __slots__ = (
-        "_alarm",
         "_config",
-        "_due",
         "_flushing",
         "_greeting",
-        "_heartbeat",
-        "_heartbeats",
+        "_late",
+        "_liveness",
         "_lost",
         "_opened",
         "_outbox",
         "_overflowing",
         "_registry",
+        "_upgrade",
         "closed",
         "codec",
         "handshake",
@@ -94,12 +109,13 @@ class Session:
         "transportName",
     )
 
-    def __init__(self, id: str, registry: SessionRegistry, route: Route, handshake: Handshake) -> None:
+    def __init__(self, id: str, registry: SessionOwner, route: Route, handshake: Handshake) -> None:
         config = registry.config
         self.id = id
         self.route = route
         self.handshake = handshake
         self.codec = route.codec(self)
+        self.codec.begin(handshake, config.maxAttachments)
         self.transport: ISessionTransport | None = None
         self.transportName = route.transport
         self.closed = False
@@ -109,40 +125,60 @@ class Session:
         self._flushing = False
         self._opened = False
         self._overflowing = False
-        #: The packet that opens the session, until it is sent.
-        self._greeting: Outgoing | None = Outgoing(Packet(Kind.OPEN, id))
-        #: The heartbeat that waits for its echo; and how many there were.
-        self._heartbeat: Outgoing | None = None
-        self._heartbeats = 0
+        #: The packet that opens the session, until it is sent, if its protocol has one.
+        self._greeting: Outgoing | None = None
+        if self.codec.saysHello:
+            self._greeting = Outgoing(Packet(Kind.OPEN, self.opening(route.carrier == "websocket")))
+        #: The client's move from polls to a WebSocket, while it lasts.
+        self._upgrade: Upgrade | None = None
+        #: What a client that was between two polls when its session ended is still to hear; and until when it can.
+        self._late: tuple[list[Outgoing], IDelayedCall] | None = None
         #: Why the client is away.
         self._lost = Reason.RECONNECT_TIMEOUT
-        self._due = 0.0
-        self._alarm: IDelayedCall | None = None
+        self._liveness = LIVENESS[route.dialect.heartbeat](self, registry.clock, config)
+
+    @property
+    def dialect(self) -> Dialect:
+        """The generation of the client."""
+        return self.route.dialect
 
     @property
     def label(self) -> str:
         """A short name for logs, from which the id can't be told."""
         return blake2s(self.id.encode("ascii"), digest_size=4).hexdigest()
 
+    def opening(self, streaming: bool) -> str:
+        """
+        What the client is told of the new session.
+
+        :param streaming: whether it has a WebSocket already.
+        """
+        return self.dialect.opening(self.id, streaming, self._config)
+
     # What the application asks for.
 
-    def send(self, outgoing: Outgoing) -> None:
+    def send(self, outgoing: Outgoing, volatile: bool = False) -> bool:
         """
-        Accept a message: it leaves at the end of this turn of the reactor, or when the client is there to take it; at
+        Accept a packet: it leaves at the end of this turn of the reactor, or when the client is there to take it; at
         once if a full queue has to make room for it, and can.
 
+        :param volatile: forget it, rather than to keep it for a client that can't take it now.
+        :return: whether it was accepted: always, unless it is volatile.
         :raises SessionClosed: if the session has ended.
         :raises siotwisted.errors.QueueFull: if too much waits already.
-        :raises siotwisted.errors.EncodeError: if the client's codec can't write it.
+        :raises siotwisted.errors.UnsupportedByClient: if the client's generation has no words for it.
         """
         if self.closed:
             raise SessionClosed("the session has ended")
-        size = len(self.codec.frame(outgoing))
+        size = self.codec.said(outgoing).size
+        if volatile and not (self.transport is not None and self.transport.ready):
+            return False
         try:
             self._outbox.accept(outgoing, size)
         except QueueFull:
             self._acceptMore(outgoing, size)
         self._scheduleFlush()
+        return True
 
     def _acceptMore(self, outgoing: Outgoing, size: int) -> None:
         """
@@ -163,35 +199,84 @@ class Session:
         End the session, once: what was accepted is written if the client is there to take it, the client's transport
         ends, and the receiver is told. A second call does nothing.
         """
+        self._end(reason, _GOODBYE)
+
+    def _end(self, reason: Reason, goodbye: Outgoing) -> None:
         if self.closed:
             return
         self.closed = True
         self._registry.forget(self)
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
-        transport = self.transport
-        if transport is not None:
-            try:
-                chunks = self._farewell()
-            except Exception:
-                self._failed()
-                chunks = []
-            self._detach()
-            if transport.streaming or chunks:
-                transport.loseConnection(chunks)
-            else:
-                # Any answer, even an empty one, would make the client poll again.
-                transport.abortConnection()
-        self._registry.ended(self, reason, len(self._outbox))
-        del self.codec  # which knows its session: without this, both would wait for the garbage collector
+        self._liveness.stop()
+        if self._upgrade is not None:
+            self._upgrade.probe.loseConnection()
+            self.moved(None)
+        if self.transport is not None:
+            self._leave(reason, [*self._waiting(), goodbye])
+        elif self._opened and reason in _TOLD and self.route.carrier != "websocket":
+            self._linger([*self._waiting(), goodbye])
+        else:
+            self._finish()
+        if len(self._outbox):
+            self._registry.undelivered(self, len(self._outbox))
+        self._registry.ended(self, reason)
 
-    def _farewell(self) -> list[bytes]:
-        """All that waits, and goodbye if the codec has a word for it, dressed for the transport."""
-        batch = self._waiting()
-        if self.codec.frame(_GOODBYE):
-            batch.append(_GOODBYE)
-        return self.codec.dressed(batch)
+    def _leave(self, reason: Reason, batch: list[Outgoing]) -> None:
+        """
+        These packets, as far as the codec has words for them, are the last that the transport carries.
+
+        On a poll, goodbye is left for the next one: clients from 4.6 on heed it before what comes with it, and would
+        not know that it was us who ended the session.
+        """
+        transport = self.transport
+        assert transport is not None
+        later: list[Outgoing] = []
+        if reason in _TOLD and len(batch) > 1 and self.codec.saysGoodbye and not transport.streaming:
+            batch, later = batch[:-1], batch[-1:]
+        try:
+            chunks, binary = self.codec.dressed(batch)
+        except Exception:
+            self._failed()
+            chunks, binary = [], False
+        self._detach()
+        if later:
+            self._linger(later)
+        else:
+            self._finish()
+        if transport.streaming or chunks:
+            transport.loseConnection(chunks, binary)
+        else:
+            # Any answer, even an empty one, would make the client poll again.
+            transport.abortConnection()
+
+    def _linger(self, batch: list[Outgoing]) -> None:
+        """The client is between two polls: the next one will carry what it does not know yet."""
+        if len(batch) > 1 or self.codec.saysGoodbye:
+            timeout = self._registry.clock.callLater(self._config.closeTimeout, self.forget)
+            self._late = batch, timeout
+            self._registry.late[self.id] = self
+        else:
+            self._finish()
+
+    def _finish(self) -> None:
+        """Nothing is left to say. The codec knows its session: both would have to wait for the garbage collector."""
+        del self.codec
+
+    def forget(self) -> None:
+        """The client has not come for what it was still to hear, and no longer can."""
+        undelivered = len(self._tidy()) - 1
+        self._finish()
+        if undelivered:
+            self._registry.undelivered(self, undelivered)
+
+    def _tidy(self) -> list[Outgoing]:
+        """Nothing is left to hear."""
+        assert self._late is not None
+        batch, timeout = self._late
+        if timeout.active():
+            timeout.cancel()
+        self._late = None
+        del self._registry.late[self.id]
+        return batch
 
     def _failed(self) -> None:
         """A codec that is not ours raised what it must not: the application's log gets it."""
@@ -199,50 +284,82 @@ class Session:
 
     # What the client's transports tell.
 
+    def expectTransport(self) -> None:
+        """The client knows its session, and will come with a transport soon."""
+        self._liveness.wakeIn(self._config.connectTimeout)
+
     def attach(self, transport: ISessionTransport) -> None:
         """
         Use this transport from now on; the one before it, if there still is one, ends with an orderly goodbye.
 
         :raises SessionClosed: if the session has ended.
         """
+        if self._late is not None:
+            self._tellLate(transport)
+            return
         if self.closed:
             raise SessionClosed("the session has ended")
         previous = self.transport
+        farewell = self._nothing() if previous is not None and not previous.streaming else ([], False)
         self._detach()
         self._registry.transports.add(transport)
         self.transport = transport
         self.transportName = transport.name
         self.codec.makeConnection(transport)
-        self._wakeIn(self._config.heartbeatInterval if transport.streaming else self._config.pollDuration)
+        self._liveness.attached(transport)
         self._scheduleFlush()
         if previous is not None:
-            previous.loseConnection()
+            previous.loseConnection(*farewell)
+        if self._upgrade is not None:
+            self._upgrade.polled()
         if not self._opened:
             self._opened = True
-            self._registry.receiver.sessionOpened(self)
+            self._registry.opened(self)
+
+    def _tellLate(self, transport: ISessionTransport) -> None:
+        """The session has ended, and here is the poll that takes the last words."""
+        self._registry.transports.add(transport)
+        self.transport = transport
+        self.codec.makeConnection(transport)
+        self._leave(Reason.SERVER_DISCONNECT, self._tidy())
+
+    def _nothing(self) -> tuple[list[bytes], bool]:
+        """An answer to a poll that has nothing to say."""
+        return self.codec.dressed([_NOTHING])
 
     def transportLost(self, transport: ISessionTransport, reason: Reason, final: bool = False) -> None:
         """
-        A transport has ended: a poll was answered, a connection was lost.
+        A connection was lost: that of a stream, or of a held poll.
 
         :param final: whether the client said that it is leaving: the session ends, rather than to wait for its return.
         """
         self._registry.transportGone(transport)
-        if transport is self.transport:
+        if self._upgrade is not None and transport is self._upgrade.probe:
+            self.moved(None)
+        elif transport is self.transport:
             self._detach()
-            if final:
+            outlives = self.dialect.outlivesStreams if transport.streaming else self.dialect.outlivesPolls
+            if final or not outlives:
                 self.close(reason)
             else:
                 self._lost = reason
-                self._wakeIn(self._config.reconnectTimeout)
+                self._liveness.detached()
+
+    def pollAnswered(self, transport: ISessionTransport) -> None:
+        """A poll has been answered; the client comes with another."""
+        self._registry.transportGone(transport)
+        if transport is self.transport:
+            self._detach()
+            self._lost = Reason.RECONNECT_TIMEOUT
+            self._liveness.detached()
 
     def transportReady(self) -> None:
         """The transport takes bytes again."""
         self._scheduleFlush()
 
-    def dataReceived(self, payload: str, form: bool = False) -> bool:
+    def dataReceived(self, payload: str | bytes, form: bool = False) -> bool:
         """
-        The client sent a payload. If it is damaged, the good packets before the damage count, and the session ends.
+        The client posted a payload. If it is damaged, the good packets before the damage count, and the session ends.
 
         :param form: the payload went through an HTML form.
         :return: whether it was whole.
@@ -260,6 +377,19 @@ class Session:
             return False
         return True
 
+    def messageReceived(self, transport: ISessionTransport, message: str | bytes) -> None:
+        """A message came on a WebSocket; otherwise as :meth:`dataReceived`."""
+        if self._upgrade is not None and transport is self._upgrade.probe:
+            self._upgrade.messageReceived(message)
+        elif not self.closed and transport is self.transport:
+            try:
+                self.codec.messageReceived(message)
+            except ProtocolError as error:
+                self.fail(error)
+            except Exception:
+                self._failed()
+                self.close(Reason.PARSE_ERROR)
+
     def fail(self, error: ProtocolError) -> None:
         """The client broke its protocol: log it and end the session, and no other."""
         if not self.closed:
@@ -270,15 +400,42 @@ class Session:
         """
         The packets of one payload, from the codec: signs of life and goodbyes are ours, the rest is the receiver's.
         """
+        liveness = self._liveness
+        if not self.closed:
+            liveness.touched()
         for packet in packets:
             if self.closed:
                 return
-            if packet.kind is Kind.HEARTBEAT:
-                self._heard(packet.data)
-            elif packet.kind is Kind.CLOSE:
-                self.close(Reason.CLIENT_DISCONNECT)
-            else:
-                self._registry.receiver.packetReceived(self, packet)
+            kind = packet.kind
+            if kind in liveness.kinds:
+                liveness.heard(packet)
+            elif kind is Kind.CLOSE:
+                self._end(self.dialect.goodbye, _NOTHING)
+            elif kind not in _IGNORED:
+                self._registry.received(self, packet)
+
+    # From polls to a WebSocket.
+
+    def probe(self, transport: ISessionTransport) -> None:
+        """
+        Let the client try out a WebSocket: it asks there for an answer, then moves to it for good.
+
+        One that comes when there is a WebSocket already is closed.
+        """
+        self._registry.transports.add(transport)
+        busy = self._upgrade is not None or (self.transport is not None and self.transport.streaming)
+        if self.closed or busy or not self._config.allowUpgrades:
+            transport.loseConnection()
+        else:
+            self._upgrade = Upgrade(self, transport, self._registry.clock, self._config)
+
+    def moved(self, transport: ISessionTransport | None) -> None:
+        """The client has come to the WebSocket that it tried out; or to none, and goes on polling."""
+        assert self._upgrade is not None
+        self._upgrade.stop()
+        self._upgrade = None
+        if transport is not None:
+            self.attach(transport)
 
     # Bytes out.
 
@@ -316,149 +473,43 @@ class Session:
     def _detach(self) -> None:
         if self.transport is not None:
             self.transport = None
-            self._heartbeat = None
             self.codec.connectionLost()
 
-    # Time.
+    # What the deadline asks for.
 
-    def _heard(self, number: str) -> None:
-        """An echo counts if it is the one that is due; no other buys the client time."""
-        if self._heartbeat is not None and number == self._heartbeat.text:
-            self._heartbeat = None
-            self._wakeIn(self._config.heartbeatInterval)
+    def abandon(self) -> None:
+        """End the session, for the reason for which its client is away."""
+        self.close(self._lost)
 
-    def _wakeIn(self, seconds: float) -> None:
-        """Set the deadline. The alarm behind it is moved only if it would ring too late; too early does no harm."""
-        clock = self._registry.clock
-        self._due = clock.seconds() + seconds
-        if self._alarm is None:
-            self._alarm = clock.callLater(seconds, self._wake)
-        elif self._alarm.getTime() > self._due:
-            self._alarm.reset(seconds)
+    def answerPoll(self) -> None:
+        """Answer the poll, so that the client polls again."""
+        assert self.transport is not None
+        self.transport.loseConnection(*self._nothing())
 
-    def _wake(self) -> None:
-        self._alarm = None
-        left = self._due - self._registry.clock.seconds()
-        if left > 0:
-            self._alarm = self._registry.clock.callLater(left, self._wake)
-        elif self.transport is None:
-            self.close(self._lost)
-        elif not self.transport.streaming:
-            self.transport.loseConnection()
-        elif self._heartbeat is None:
-            self._askForLife(self.transport)
+    def cut(self, reason: Reason) -> None:
+        """Cut the transport off, and wait for the client to come back with another."""
+        transport = self.transport
+        assert transport is not None
+        self.transportLost(transport, reason)
+        transport.abortConnection()
+
+    def ask(self, question: Outgoing) -> None:
+        """
+        Send a question for a sign of life, behind all that waits: its answer then speaks for all of it.
+
+        Small as it is, it is sent to a client that reads too slowly too, which has no more time for it than others.
+        """
+        transport = self.transport
+        if transport is None or not transport.streaming:
+            self._outbox.add(question, self.codec.said(question).size)
+            self._scheduleFlush()
         else:
-            stream = self.transport
-            self.transportLost(stream, Reason.PING_TIMEOUT)
-            stream.abortConnection()
+            waiting = self._waiting() if transport.ready or self._greeting is not None else []
+            self.codec.send([*waiting, question])
 
-    def _askForLife(self, stream: ISessionTransport) -> None:
-        """Send a heartbeat, behind all that waits: its echo then speaks for all of it."""
-        self._heartbeats += 1
-        self._heartbeat = Outgoing(Packet(Kind.HEARTBEAT, str(self._heartbeats)))
-        self._wakeIn(self._config.heartbeatTimeout)
-        # Small as it is, it is sent to a client that reads too slowly too, which has no more time for it than others.
-        waiting = self._waiting() if stream.ready or self._greeting is not None else []
-        self.codec.send([*waiting, self._heartbeat])
-
-
-class SessionRegistry:
-    """
-    All sessions of one server: every transport finds them here.
-
-    :param clock: the reactor, or a :class:`~twisted.internet.task.Clock`.
-    :param receiver: is told of sessions that open and close, and of what clients send.
-    """
-
-    log = Logger()
-
-    def __init__(self, clock: IReactorTime, config: Config, receiver: SessionReceiver) -> None:
-        self.clock = clock
-        self.config = config
-        self.receiver = receiver
-        #: Every transport that has not ended yet, of whatever session.
-        self.transports: set[ISessionTransport] = set()
-        self._sessions: dict[str, Session] = {}
-        self._flushes: list[Session] = []
-        self._stopped: Deferred[None] | None = None
-        self._closing = False
-
-    def __len__(self) -> int:
-        return len(self._sessions)
-
-    def __iter__(self) -> Iterator[Session]:
-        return iter(list(self._sessions.values()))
-
-    @property
-    def stopping(self) -> bool:
-        """Whether :meth:`stop` was called: no new session is welcome."""
-        return self._stopped is not None
-
-    def get(self, id: str) -> Session | None:
-        """The session of this id, if there is one."""
-        return self._sessions.get(id)
-
-    def open(self, route: Route, handshake: Handshake) -> Session:
-        """
-        Begin a session. It can be found from now on; the receiver is told of it when its first transport is attached.
-        """
-        session = Session(newSessionID(), self, route, handshake)
-        self._sessions[session.id] = session
-        return session
-
-    def forget(self, session: Session) -> None:
-        """A session is about to end: no request finds it any more."""
-        del self._sessions[session.id]
-
-    def ended(self, session: Session, reason: Reason, undelivered: int) -> None:
-        """
-        A session has ended: tell the receiver.
-
-        :param undelivered: how many messages it had accepted that were never written.
-        """
-        if undelivered:
-            self.log.warn(
-                "session {label} ended ({reason}) with {undelivered} messages undelivered",
-                label=session.label,
-                reason=str(reason),
-                undelivered=undelivered,
-            )
-        self.receiver.sessionClosed(session, reason)
-
-    def transportGone(self, transport: ISessionTransport) -> None:
-        """A transport has ended."""
-        self.transports.discard(transport)
-        self._checkStopped()
-
-    def flushSoon(self, session: Session) -> None:
-        """Have ``session.flush()`` called at the end of this turn of the reactor."""
-        if not self._flushes:
-            self.clock.callLater(0, self._flushAll)
-        self._flushes.append(session)
-
-    def _flushAll(self) -> None:
-        sessions, self._flushes = self._flushes, []
-        for session in sessions:
-            session.flush()
-
-    def stop(self) -> Deferred[None]:
-        """
-        End every session.
-
-        :return: fires when the last transport has ended; a WebSocket whose client does not react is cut after
-            ``closeTimeout``.
-        """
-        if self._stopped is None:
-            self._stopped = Deferred()
-            self._closing = True
-            for session in self:
-                session.close(Reason.SERVER_SHUTTING_DOWN)
-            self._closing = False
-            self._checkStopped()
-        result: Deferred[None] = Deferred()
-        self._stopped.addCallback(lambda _: result.callback(None))
-        return result
-
-    def _checkStopped(self) -> None:
-        if self._stopped is not None and not (self._closing or self.transports or self._stopped.called):
-            self._stopped.callback(None)
+    def answer(self, packet: Packet) -> None:
+        """Send the answer to a question; one who asks more than a queue holds is not a client."""
+        try:
+            self.send(Outgoing(packet))
+        except QueueFull:
+            self.close(Reason.TRANSPORT_ERROR)

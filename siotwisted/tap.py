@@ -24,8 +24,8 @@ from zope.interface import implementer
 
 from siotwisted.chat import Chat, chatSite
 from siotwisted.clientfiles import ClientFiles
-from siotwisted.config import Config
-from siotwisted.dialects import SOCKETIO_06, SOCKETIO_06_CODECS
+from siotwisted.config import TRANSPORTS, Config
+from siotwisted.dialects.socketio06 import SOCKETIO_06_CODECS
 from siotwisted.server import SocketIO
 from siotwisted.transports.flashpolicy import FlashPolicyFactory, FlashPolicySniffer, policyFile
 from siotwisted.wire.codec import Codec
@@ -59,12 +59,17 @@ class Options(UsageOptions):
     """The command line of ``twistd siochat``."""
 
     synopsis = "[options]"
-    longdesc = "A chat on Socket.IO: a page for people, and an endpoint for every client of Socket.IO 0.5 and 0.6."
+    longdesc = "A chat on Socket.IO: a page for people, and an endpoint for every client of Socket.IO, 0.5 to 4.8."
 
     optParameters: ClassVar[list[list[Any]]] = [
         ["origins", "o", "", "Origins of other pages that may connect, such as 'example.com:*', separated by commas."],
-        ["transports", "t", ",".join(SOCKETIO_06.transports), "The transports to serve, separated by commas."],
-        ["codec", "c", "sio", "The codec of plain URLs: 'sio', 'streaming', or the Python name of a Codec class."],
+        ["transports", "t", ",".join(TRANSPORTS), "The transports to serve, separated by commas."],
+        [
+            "codec",
+            "c",
+            "sio",
+            "The codec of 0.6's plain URLs: 'sio', 'streaming', or the Python name of a Codec class.",
+        ],
         ["client-files", "f", None, "A folder of client scripts to serve below /socket.io/."],
         ["flash-policy", "p", "", "Domains of pages whose Flash may connect, separated by commas; '*' for all."],
         ["flash-listen", None, None, "An endpoint to serve the Flash policy on, such as 'tcp:843', beside every port."],

@@ -5,20 +5,25 @@ and report their end as the real ones do, and a receiver that remembers what ses
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from zope.interface import implementer
 
-from siotwisted.dialects import SOCKETIO_06, Route
+from siotwisted.dialects.dialect import Dialect, Route
+from siotwisted.dialects.socketio06 import SOCKETIO_06
 from siotwisted.handshake import Handshake
 from siotwisted.interfaces import ISessionTransport
 from siotwisted.packets import Packet, Reason
-from siotwisted.session import Session, SessionRegistry
-from siotwisted.wire.codec import Codec
+from siotwisted.registry import SessionRegistry
+from siotwisted.session import Session
+from siotwisted.wire.codec import BaseCodec
 from siotwisted.wire.sio06 import SIOCodec
 
 __all__ = [
+    "EnginePoll",
+    "EngineSocket",
     "FakePoll",
     "FakeReceiver",
     "FakeStream",
@@ -43,38 +48,43 @@ class FakeTransport:
 
     :ivar ready: whether it takes bytes; a test may change it.
     :ivar writes: the bytes of every write, farewells among them.
+    :ivar binary: for every write, whether it was said to be bytes that are no text.
     :ivar over: whether it has ended in good order, or was asked to.
     :ivar aborted: whether it was cut from our side.
     :ivar nextRequest: called when an HTTP answer is complete: there Twisted Web serves the next request of the same
         connection, if it is there already.
     """
 
-    name: ClassVar[str]
+    name: str
     form: ClassVar[str]
     streaming: ClassVar[bool]
+    messages: ClassVar[bool] = False
+    takesBytes: ClassVar[bool] = False
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.ready = True
         self.writes: list[bytes] = []
+        self.binary: list[bool] = []
         self.over = False
         self.aborted = False
         self.nextRequest: Callable[[], None] = _nothing
 
-    def dress(self, frame: bytes) -> bytes:
-        """The frame as it is."""
-        return frame
+    def dress(self, data: str | bytes) -> bytes:
+        """The payload, or the message, as it is."""
+        return data if isinstance(data, bytes) else data.encode("utf-8")
 
-    def write(self, chunks: Sequence[bytes]) -> None:
+    def write(self, chunks: Sequence[bytes], binary: bool = False) -> None:
         """Remember one write."""
         if self.over:
             raise RuntimeError("write after the end")
         self.writes.append(b"".join(chunks))
+        self.binary.append(binary)
 
-    def loseConnection(self, farewell: Sequence[bytes] = ()) -> None:
-        """Remember the farewell and the end."""
-        if farewell:
-            self.write(farewell)
+    def loseConnection(self, chunks: Sequence[bytes] = (), binary: bool = False) -> None:
+        """Remember the farewell, if it says something, and the end."""
+        if any(chunks):
+            self.write(chunks, binary)
         if self.over:
             raise RuntimeError("a second end")
         self.over = True
@@ -89,22 +99,23 @@ class FakeTransport:
 
 
 class FakePoll(FakeTransport):
-    """A held poll: it takes one write, and reports its end before that returns."""
+    """A held poll: it takes one write, and reports that it was answered before that returns."""
 
     name = "xhr-polling"
     form = "fake bare"
     streaming = False
+    takesBytes = True
 
-    def write(self, chunks: Sequence[bytes]) -> None:
+    def write(self, chunks: Sequence[bytes], binary: bool = False) -> None:
         """Answer the poll."""
-        super().write(chunks)
+        super().write(chunks, binary)
         self.over = True
-        self.session.transportLost(self, Reason.RECONNECT_TIMEOUT)
+        self.session.pollAnswered(self)
         self.nextRequest()
 
-    def loseConnection(self, farewell: Sequence[bytes] = ()) -> None:
+    def loseConnection(self, chunks: Sequence[bytes] = (), binary: bool = False) -> None:
         """Answer the poll, with nothing or with the farewell."""
-        self.write(farewell)
+        self.write(chunks, binary)
 
 
 class FakeStream(FakeTransport):
@@ -114,9 +125,9 @@ class FakeStream(FakeTransport):
     form = "fake htmlfile"
     streaming = True
 
-    def loseConnection(self, farewell: Sequence[bytes] = ()) -> None:
+    def loseConnection(self, chunks: Sequence[bytes] = (), binary: bool = False) -> None:
         """End the answer."""
-        super().loseConnection(farewell)
+        super().loseConnection(chunks, binary)
         self.nextRequest()  # before the end is reported, as Twisted Web does it
         self.session.transportLost(self, Reason.SERVER_DISCONNECT)
 
@@ -127,10 +138,44 @@ class FakeWebSocket(FakeTransport):
     name = "websocket"
     form = "fake websocket"
     streaming = True
+    messages = True
+    takesBytes = True
 
     def closedByClient(self) -> None:
         """The client has said goodbye, or answered ours."""
         self.session.transportLost(self, Reason.TRANSPORT_CLOSE, final=True)
+
+
+class EnginePoll(FakePoll):
+    """A held poll of a client from 1.0 on."""
+
+    name = "polling"
+
+
+class EngineSocket(FakeWebSocket):
+    """A WebSocket of a client from 1.0 on, whose messages can be told apart."""
+
+    form = "fake engine socket"
+
+    def dress(self, data: str | bytes) -> bytes:
+        """The message with its type and its length."""
+        payload = super().dress(data)
+        return struct.pack("!?I", isinstance(data, bytes), len(payload)) + payload
+
+    @property
+    def sent(self) -> list[str | bytes]:
+        """The messages of all writes."""
+        data, found = b"".join(self.writes), list[str | bytes]()
+        while data:
+            binary, length = struct.unpack("!?I", data[:5])
+            payload, data = data[5 : 5 + length], data[5 + length :]
+            found.append(payload if binary else payload.decode("utf-8"))
+        return found
+
+    def receive(self, *messages: str | bytes) -> None:
+        """The client sends messages."""
+        for message in messages:
+            self.session.messageReceived(self, message)
 
 
 class FakeReceiver:
@@ -179,18 +224,25 @@ class FakeReceiver:
 _Transport = TypeVar("_Transport", bound=FakeTransport)
 
 
-def makeRoute(transport: str = "xhr-polling", sessionID: str = "", codec: type[Codec] = SIOCodec) -> Route:
-    """What a URL may ask for."""
-    return Route(SOCKETIO_06, codec, transport, sessionID, 0 if transport == "jsonp-polling" else None)
+def makeRoute(
+    transport: str = "xhr-polling",
+    sessionID: str = "",
+    codec: type[BaseCodec] | None = None,
+    dialect: Dialect = SOCKETIO_06,
+) -> Route:
+    """What a URL may ask for; the codec is that of the dialect, unless another one is named."""
+    carrier = {"polling": "xhr-polling", "flashsocket": "websocket"}.get(transport, transport)
+    index = 0 if transport == "jsonp-polling" else None
+    return Route(dialect, codec or dialect.codec, transport, carrier, sessionID, index)
 
 
-def makeHandshake(transport: str = "xhr-polling") -> Handshake:
+def makeHandshake(transport: str = "xhr-polling", /, **query: str) -> Handshake:
     """What a client may say when it comes."""
     return Handshake(
         method="GET",
         path=f"/socket.io/{transport}//1700000000000",
         headers={"host": "chat.example", "user-agent": "test"},
-        query={"room": "blue"},
+        query=query or {"room": "blue"},
         address="192.0.2.7",
         time=12.5,
         transport=transport,
@@ -205,10 +257,14 @@ def attach(session: Session, kind: type[_Transport]) -> _Transport:
 
 
 def connect(
-    registry: SessionRegistry, kind: type[_Transport], codec: type[Codec] = SIOCodec
+    registry: SessionRegistry,
+    kind: type[_Transport],
+    codec: type[BaseCodec] | None = None,
+    dialect: Dialect = SOCKETIO_06,
+    **query: str,
 ) -> tuple[Session, _Transport]:
-    """A new client comes."""
-    session = registry.open(makeRoute(kind.name, codec=codec), makeHandshake(kind.name))
+    """A new client comes, with this query in its first request."""
+    session = registry.open(makeRoute(kind.name, "", codec, dialect), makeHandshake(kind.name, **query))
     return session, attach(session, kind)
 
 

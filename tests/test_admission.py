@@ -13,12 +13,15 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from siotwisted.admission import Admission, Refusal
+from siotwisted.admission import Admission
 from siotwisted.config import Config
-from siotwisted.dialects import SOCKETIO_06, Route
+from siotwisted.dialects.dialect import Refusal, Route
+from siotwisted.dialects.socketio06 import SOCKETIO_06
+from siotwisted.errors import ConnectionRefused
 from siotwisted.handshake import Handshake
 from siotwisted.packets import Reason
-from siotwisted.session import Session, SessionRegistry
+from siotwisted.registry import SessionRegistry
+from siotwisted.session import Session
 from siotwisted.wire.sio06 import SIOCodec
 from siotwisted.wire.sio06streaming import SIOStreamingCodec
 from tests.fakes import FakePoll, FakeReceiver, FakeStream, attach, connect, makeHandshake, makeRoute, received
@@ -87,7 +90,6 @@ class OriginTests(AdmissionCase):
             "http://evil.chat.example:8080",
             "http://chat.example:8080.evil.example",
             "http://chat.example:8080@evil.example",
-            "chat.example:8080",
             "",
             "file://",
             "http://",
@@ -256,11 +258,11 @@ class SessionTests(AdmissionCase):
     def test_route(self) -> None:
         """Paths are read with the codecs of the configuration."""
         self.make(codecs=[SIOStreamingCodec, SIOCodec])
-        plain = self.admission.route(["xhr-polling", "", "1700000000000"])
-        named = self.admission.route(["sio", "websocket"])
+        plain = self.admission.route(["xhr-polling", "", "1700000000000"], {})
+        named = self.admission.route(["sio", "websocket"], {})
         assert plain is not None and named is not None
         self.assertEqual((plain.codec, named.codec, named.transport), (SIOStreamingCodec, SIOCodec, "websocket"))
-        self.assertIsNone(self.admission.route(["socket.io.js"]))
+        self.assertIsNone(self.admission.route(["socket.io.js"], {}))
 
 
 class CORSTests(AdmissionCase):
@@ -410,6 +412,15 @@ class AuthorizeTests(AdmissionCase):
             self.assertNotIn("SECRET", refusal.message)
             self.assertEqual([formatEvent(event) for event in events], ["authorize handler failed"])
             self.assertEqual(len(self.flushLoggedErrors(Broken)), 1)
+
+    def test_refused(self) -> None:
+        """It may also say why, in the words that the client is told."""
+
+        def authorizer(request: Handshake) -> bool:
+            raise ConnectionRefused("come back tomorrow")
+
+        refusal = self.successResultOf(self.ask(authorizer))
+        self.assertEqual(refusal and (refusal.status, refusal.message), (401, "come back tomorrow"))
 
     def test_failsLater(self) -> None:
         """The same if it fails after a while."""

@@ -185,8 +185,6 @@ class ServedTests(FilesCase):
             "/socket.io.js%00.swf",
             f"/{self.folder.resolve()}/socket.io.js",
             "/socket.io",
-            "/",
-            "",
         ):
             self.assertRefused(self.server.get(path), 404, "not a Socket.IO URL")
 

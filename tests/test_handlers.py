@@ -4,19 +4,60 @@ The callables of an application: how they are registered and called, and that no
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import Any
+from collections.abc import Callable, Generator
+from typing import Any, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, fail, inlineCallbacks, succeed
 from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from siotwisted.handlers import Handlers
+from siotwisted.errors import EncodeError, QueueFull, SessionClosed
+from siotwisted.handlers import NO_ACK, Handlers, event, marked, waitable
 
 
 class Broken(Exception):
     """What the handlers of these tests raise."""
+
+
+_Given = TypeVar("_Given", bound=Callable[..., object])
+
+
+class FakeConnection:
+    """
+    What handlers are called with.
+
+    :ivar answers: the number and the value of each answer.
+    :ivar error: raised by the next answers.
+    """
+
+    def __init__(self) -> None:
+        self.connected = True
+        self.answers: list[tuple[int, object]] = []
+        self.error: Exception | None = None
+
+    def answer(self, id: int, value: object) -> None:
+        """Answer."""
+        if self.error is not None:
+            raise self.error
+        self.answers.append((id, value))
+
+
+class Occasion:
+    """One event, whose handlers are told of it without the connection, which most of these tests don't need."""
+
+    def __init__(self) -> None:
+        self.handlers = Handlers()
+        self.connection = FakeConnection()
+
+    def add(self, handler: _Given) -> _Given:
+        """Register a handler."""
+        self.handlers.add("something", lambda connection, *arguments: handler(*arguments))
+        return handler
+
+    def call(self, *arguments: object) -> None:
+        """It happens."""
+        self.handlers.tell("something", self.connection, *arguments)
 
 
 class HandlersTests(SynchronousTestCase):
@@ -24,7 +65,7 @@ class HandlersTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Make an occasion, and a handler that remembers what it was called with."""
-        self.handlers = Handlers("onSomething")
+        self.handlers = Occasion()
         self.calls: list[Any] = []
 
     def assertLoggedOnce(self, exception: type[BaseException] = Broken) -> None:
@@ -58,15 +99,6 @@ class HandlersTests(SynchronousTestCase):
         self.handlers.call()
         self.assertEqual(self.calls, [0, 1, 2, 3, 4])
 
-    def test_decorator(self) -> None:
-        """Registering returns the function itself."""
-
-        @self.handlers.add
-        def handler() -> str:
-            return "itself"
-
-        self.assertEqual(handler(), "itself")
-
     def test_method(self) -> None:
         """A bound method can be registered, and twice: then it is called twice."""
         for _ in range(2):
@@ -95,21 +127,21 @@ class HandlersTests(SynchronousTestCase):
         self.assertLives()
 
     def test_logLine(self) -> None:
-        """The log says on which occasion, and which handler, with the failure."""
+        """The log says at which event, and which handler, with the failure."""
 
-        def raising() -> None:
+        def raising(connection: object) -> None:
             raise Broken
 
-        def failing() -> Deferred[None]:
+        def failing(connection: object) -> Deferred[None]:
             return fail(Broken())
 
         for handler in (raising, failing):
-            handlers = Handlers("onSomething")
-            handlers.add(handler)
+            handlers = Handlers()
+            handlers.add("something", handler)
             with capturedLogs() as events:
-                handlers.call()
+                handlers.dispatch(FakeConnection(), "something", ())
             self.assertEqual(len(events), 1)
-            self.assertEqual((events[0]["occasion"], events[0]["handler"]), ("onSomething", handler))
+            self.assertEqual((events[0]["occasion"], events[0]["handler"]), ("something", handler))
             self.assertTrue(events[0]["log_failure"].check(Broken))
         self.assertEqual(len(self.flushLoggedErrors(Broken)), 2)
 
@@ -125,7 +157,7 @@ class HandlersTests(SynchronousTestCase):
         self.handlers.add(endless)
         self.handlers.call()
         self.assertLoggedOnce(RecursionError)
-        self.handlers = Handlers("onSomething")
+        self.handlers = Occasion()
         self.handlers.add(leaving)
         try:
             self.handlers.call()
@@ -157,7 +189,7 @@ class HandlersTests(SynchronousTestCase):
         self.handlers.call()
         self.assertLoggedOnce()
         waiting: Deferred[None] = Deferred()
-        self.handlers = Handlers("onSomething")
+        self.handlers = Occasion()
         self.handlers.add(lambda: waiting)
         self.handlers.call()
         self.assertEqual(self.flushLoggedErrors(), [])
@@ -252,3 +284,262 @@ class HandlersTests(SynchronousTestCase):
         self.calls.clear()
         self.handlers.call(9)
         self.assertEqual(self.calls, [9, 9])
+
+
+class AnswerTests(SynchronousTestCase):
+    """What handlers return is the answer."""
+
+    def setUp(self) -> None:
+        """Make a connection."""
+        self.handlers = Handlers()
+        self.connection = FakeConnection()
+
+    def returns(self, *results: object) -> None:
+        """Register handlers that return these."""
+        for result in results:
+            self.handlers.add("ask", lambda connection, *arguments, result=result: result)
+
+    def ask(self, id: int | None = 7) -> list[object]:
+        """The event comes; what was answered so far."""
+        self.handlers.dispatch(self.connection, "ask", ("a",), id)
+        return [value for _, value in self.connection.answers]
+
+    def test_value(self) -> None:
+        """A value answers, by the number that was asked with, 0 too; None is a value."""
+        values: tuple[object, ...] = (None, False, 0, "text", (1, 2), [], {"a": 1})
+        for value in values:
+            self.setUp()
+            self.returns(value)
+            self.assertEqual(self.ask(0), [value])
+            self.assertEqual(self.connection.answers, [(0, value)])
+
+    def test_notAsked(self) -> None:
+        """Who wants no answer gets none."""
+        waiting: Deferred[int] = Deferred()
+        self.returns(1, waiting, succeed(2))
+        self.assertEqual(self.ask(None), [])
+        waiting.callback(3)
+        self.assertEqual(self.ask(None), [])
+
+    def test_noHandler(self) -> None:
+        """An event that nobody handles is not answered."""
+        self.assertEqual(self.ask(), [])
+
+    def test_noAck(self) -> None:
+        """NO_ACK leaves it unanswered, in whatever way it is returned."""
+
+        async def handler(connection: object, argument: object) -> object:
+            return NO_ACK
+
+        self.returns(NO_ACK, succeed(NO_ACK))
+        self.handlers.add("ask", handler)
+        self.assertEqual(self.ask(), [])
+        self.assertEqual(repr(NO_ACK), "NO_ACK")
+
+    def test_deferred(self) -> None:
+        """A Deferred answers when it fires; the later handlers don't wait for it, but their results do."""
+        waiting: Deferred[str] = Deferred()
+        called: list[str] = []
+        self.returns(waiting)
+        self.handlers.add("ask", lambda connection, argument: called.append("second"))
+        self.assertEqual((self.ask(), called), ([], ["second"]))
+        waiting.callback("first")
+        self.assertEqual(self.connection.answers, [(7, "first")])
+
+    def test_coroutine(self) -> None:
+        """So does a coroutine."""
+        waiting: Deferred[str] = Deferred()
+
+        async def handler(connection: object, argument: str) -> tuple[str, str]:
+            return argument, await waiting
+
+        self.handlers.add("ask", handler)
+        self.assertEqual(self.ask(), [])
+        waiting.callback("b")
+        self.assertEqual(self.connection.answers, [(7, ("a", "b"))])
+
+    def test_firstOfSeveral(self) -> None:
+        """The first result that is not NO_ACK answers, whenever it is there, and only that one."""
+        waiting: Deferred[object] = Deferred()
+        self.returns(NO_ACK, waiting, 2, succeed(3))
+        self.assertEqual(self.ask(), [])
+        waiting.callback(NO_ACK)
+        self.assertEqual(self.connection.answers, [(7, 2)])
+        self.setUp()
+        self.returns(1, 2, succeed(3))
+        self.assertEqual(self.ask(), [1])
+
+    def test_failure(self) -> None:
+        """A handler that would have been the answer, and fails, leaves it unanswered; it is logged once."""
+
+        def raising(connection: object, argument: object) -> None:
+            raise Broken
+
+        waiting: Deferred[None] = Deferred()
+        for failing in (raising, lambda connection, argument: waiting, lambda connection, argument: fail(Broken())):
+            self.setUp()
+            self.handlers.add("ask", failing)
+            self.returns(2)
+            self.ask()
+            if not waiting.called and not self.flushLoggedErrors(Broken):
+                waiting.errback(Broken())
+                self.assertEqual(len(self.flushLoggedErrors(Broken)), 1)
+            self.flushLoggedErrors(Broken)
+            self.assertEqual(self.connection.answers, [])
+
+    def test_failureOfAnother(self) -> None:
+        """One that fails behind the one that answers takes nothing back; nor does one behind it that is not awaited."""
+        late: Deferred[None] = Deferred()
+        self.returns(succeed(1), late)
+        self.handlers.add("ask", lambda connection, argument: 1 / 0)
+        self.assertEqual(self.ask(), [1])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        late.errback(Broken())
+        self.assertEqual(len(self.flushLoggedErrors(Broken)), 1)
+
+    def test_unsendable(self) -> None:
+        """An answer that can't be written is logged once, with the event's name, whenever it comes."""
+        self.connection.error = EncodeError("no")
+        self.returns(1)
+        with capturedLogs() as events:
+            self.ask()
+        self.assertEqual([each["occasion"] for each in events], ["ask"])
+        self.handlers.events.clear()
+        self.returns(succeed(1))
+        self.ask()
+        self.assertEqual(len(self.flushLoggedErrors(EncodeError)), 2)
+
+    def test_nobodyLeft(self) -> None:
+        """An answer that comes too late, or finds the queue full, is nothing for the log."""
+        for error in (SessionClosed("gone"), QueueFull("full")):
+            self.connection.error = error
+            self.returns(1)
+            self.ask()
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_gone(self) -> None:
+        """No handler is called any more when one has ended the connection."""
+        called: list[str] = []
+
+        def ending(connection: FakeConnection, *arguments: object) -> None:
+            called.append("ending")
+            connection.connected = False
+
+        self.handlers.add("ask", ending)
+        self.returns(1)
+        self.handlers.add("ask", lambda connection, argument: called.append("late"))
+        self.ask()
+        self.assertEqual(called, ["ending"])
+        self.connection.connected = True
+        self.handlers.incoming += [ending, lambda *arguments: called.append("late")]
+        self.ask()
+        self.assertEqual(called, ["ending"] * 2)
+
+    def test_incoming(self) -> None:
+        """Those who hear of all events hear first, with the name; their results are no answer."""
+        order: list[object] = []
+        self.handlers.add("ask", lambda connection, *arguments: order.append(arguments))
+        self.handlers.incoming.append(lambda connection, *arguments: order.extend([arguments]))
+        self.assertEqual(self.ask(), [None])
+        self.handlers.dispatch(self.connection, "unknown", (1,), 8)
+        self.assertEqual(order, [("ask", "a"), ("a",), ("unknown", 1)])
+        self.assertEqual(self.connection.answers, [(7, None)])
+
+    def test_outgoing(self) -> None:
+        """Those who hear of all that goes out may fail, too."""
+        order: list[object] = []
+        self.handlers.outgoing += [lambda *arguments: 1 / 0, lambda *arguments: order.append(arguments)]
+        self.handlers.tellOutgoing(self.connection, ["news", 1])
+        self.assertEqual(order, [(self.connection, "news", 1)])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_tellLeaving(self) -> None:
+        """Who is told of one that has left is told, whatever; who is told of one that came, while it is there."""
+        called: list[int] = []
+        for number in range(2):
+            self.handlers.add("change", lambda connection, number=number: called.append(number))
+        self.connection.connected = False
+        self.handlers.tell("change", self.connection)
+        self.assertEqual(called, [0, 1])
+        self.connection.connected = True
+        self.handlers.events["change"].insert(0, lambda connection: setattr(connection, "connected", False))
+        self.handlers.tell("change", self.connection)
+        self.assertEqual(called, [0, 1])
+
+
+class MarkTests(SynchronousTestCase):
+    """Methods that are marked as handlers."""
+
+    def test_names(self) -> None:
+        """A method is marked with its own name, with another, or with several."""
+
+        class Marked:
+            @event
+            def say(self) -> None:
+                """An event."""
+
+            @event("odd name")
+            @event("other")
+            def method(self) -> None:
+                """An event of two names."""
+
+            def plain(self) -> None:
+                """No event."""
+
+        self.assertEqual(list(marked(Marked)), [("say", "say"), ("other", "method"), ("odd name", "method")])
+
+    def test_inherited(self) -> None:
+        """A subclass has what its bases have; a method that takes the place of a marked one is marked; None is not."""
+
+        class Base:
+            @event
+            def say(self) -> None:
+                """An event."""
+
+            @event
+            def stop(self) -> None:
+                """An event."""
+
+        class Mixin:
+            @event
+            def extra(self) -> None:
+                """An event."""
+
+        class Derived(Base, Mixin):
+            stop = None  # type: ignore[assignment]
+
+            def say(self) -> None:
+                """Another method."""
+
+        self.assertEqual(sorted(marked(Derived)), [("extra", "extra"), ("say", "say")])
+
+    def test_itself(self) -> None:
+        """A marked function is still itself."""
+
+        def method() -> str:
+            return "itself"
+
+        self.assertIs(event(method), method)
+        self.assertIs(event("name")(method), method)
+
+
+class WaitableTests(SynchronousTestCase):
+    """What can be waited for."""
+
+    def test_kinds(self) -> None:
+        """Deferreds and coroutines can; values can't; a generator is a mistake."""
+
+        async def coroutine() -> int:
+            return 5
+
+        def generator() -> Generator[int, None, None]:
+            yield 1
+
+        deferred: Deferred[None] = Deferred()
+        self.assertIs(waitable(deferred), deferred)
+        later = waitable(coroutine())
+        assert later is not None
+        self.assertEqual(self.successResultOf(later), 5)
+        for value in (None, True, "text", [1]):
+            self.assertIsNone(waitable(value))
+        self.assertRaises(TypeError, waitable, generator())

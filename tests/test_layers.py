@@ -16,22 +16,27 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 LAYERS = (
-    "errors < wire.jsontext < packets < outgoing < interfaces; errors < handshake < interfaces",
-    "wire.units < wire.sio09; wire.attachments < wire.sio45; "
-    "wire.units < wire.codec < wire.sio06 wire.sio06streaming; wire.wrappings; wire.websocketframe; "
-    "wire.units wire.engine4 < wire.engine3",
-    "dialects; origins",
+    "errors < wire.jsontext wire.attachments packets < outgoing < interfaces; errors < handshake rooms < interfaces",
+    "wire.units < wire.sio06 wire.sio06streaming wire.sio09; wire.codec < wire.sio06 wire.sio06streaming wire.sio09; "
+    "wire.units wire.engine4 < wire.engine3 < wire.enginecodec; wire.codec < wire.enginecodec; "
+    "wire.sio45 < wire.siomsgpack < wire.enginecodec; wire.wrappings; wire.websocketframe",
+    "dialects.dialect < dialects.socketio06 dialects.socketio09 dialects.engineio < dialects.routing; origins",
     "config",
-    "outbox < session < fanout; handlers",
-    "namespaces; admission",
-    "transports.http < transports.polling transports.streaming transports.websocket; transports.flashpolicy",
-    "server < resource; clientfiles < resource",
-    "chat",
+    "outbox liveness upgrade < session < registry",
+    "admission < engine; "
+    "admission < transports.http < transports.polling transports.streaming transports.websocket; "
+    "transports.flashpolicy; "
+    "handlers events < middleware recipients < connections < clients namespaces fanout",
+    "server; clientfiles < resource",
+    "chat; testing",
     "tap",
 )
 
 PURE = 3
-"""How many of the lowest rows do no I/O: they import the standard library and zope.interface alone."""
+"""How many of the lowest rows do no I/O."""
+
+ALLOWED = ("zope.interface", "msgspec")
+"""What those rows import, beside the standard library."""
 
 PACKAGE = "siotwisted"
 FOLDER = Path(__file__).parent.parent / PACKAGE
@@ -117,7 +122,7 @@ class Layers:
             inside = name.removeprefix(PACKAGE + ".")
             lower = any(within(inside, other) for other in self.allowed[module])
             return "" if lower else "is not from a lower layer"
-        if module not in self.pure or root in sys.stdlib_module_names or within(name, "zope.interface"):
+        if module not in self.pure or root in sys.stdlib_module_names or any(within(name, each) for each in ALLOWED):
             return ""
         if typing and root in ("twisted", "autobahn"):
             return ""
@@ -147,7 +152,7 @@ class PackageTests(SynchronousTestCase):
         self.assertEqual(found, [])
 
     def test_innerPackagesImportNothing(self) -> None:
-        """``wire`` and ``transports`` are folders only: they load none of their modules by themselves."""
+        """``wire``, ``dialects`` and ``transports`` are folders only: they load none of their modules by themselves."""
         for path in FOLDER.glob("*/__init__.py"):
             self.assertEqual(list(imports(path.read_text("utf-8"))), [], path)
 
@@ -216,8 +221,8 @@ class CheckerTests(SynchronousTestCase):
         self.assertFaults("top", "from . import low", "relative")
 
     def test_pure(self) -> None:
-        """The lowest rows import the standard library and zope.interface alone; the others what they like."""
-        self.assertFaults("low", "import json, zope.interface\nfrom zope.interface import implementer")
+        """The lowest rows import the standard library and what does no I/O; the others what they like."""
+        self.assertFaults("low", "import json, msgspec, zope.interface\nfrom zope.interface import implementer")
         self.assertFaults("low", "from twisted.internet import defer", "without I/O")
         self.assertFaults("high", "import autobahn, treq, zope.schema", "autobahn", "treq", "zope.schema")
         self.assertFaults("middle", "from twisted.internet import defer\nimport autobahn")

@@ -38,6 +38,12 @@ class OriginsTests(SynchronousTestCase):
         self.assertAllows([], "http://OWN", host="Own:80")
         self.assertAllows([], "http://[::1]:8080", "http://[::1]:8080", host="[::1]:8080")
 
+    def test_noScheme(self) -> None:
+        """A client in Node.js names the server's own host and port without a scheme, and nothing else without one."""
+        self.assertAllows([], "own:8080", host="own:8080")
+        self.assertRefuses([], "own", "other:8080", "OWN:8080", "//own:8080", "", host="own:8080")
+        self.assertRefuses([], "", host="")
+
     def test_otherOrigins(self) -> None:
         """Without rules, every other origin is refused, however like it looks."""
         self.assertRefuses([], "http://other", "http://own:81", "http://own:443", "http://sub.own", "http://own.other")

@@ -13,9 +13,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from twisted.web.static import Data
 
-from siotwisted import Config, SocketIO, SocketIOResource
-from siotwisted.dialects import SOCKETIO_06
-from tests.transports import COMMON, Server, ServerCase, SilentSite
+from siotwisted.config import Config
+from siotwisted.dialects.socketio06 import SOCKETIO_06
+from siotwisted.resource import SocketIOResource
+from tests.transports import COMMON, Application, Server, ServerCase, SilentSite
 
 
 class Elsewhere(Server):
@@ -95,7 +96,7 @@ class PlaceTests(ServerCase):
 
     def test_twoEndpoints(self) -> None:
         """Two resources of one server share its sessions; two servers share none."""
-        server, other = Server(), SocketIO(Clock())
+        server, other = Server(), Application(Clock())
         root = Resource()
         root.putChild(b"one", SocketIOResource(server.sio))
         root.putChild(b"two", SocketIOResource(server.sio))
@@ -167,7 +168,7 @@ class TreqTests(SynchronousTestCase):
     def setUp(self) -> None:
         """A server that echoes, and a client in memory."""
         self.clock = Clock()
-        self.sio = SocketIO(self.clock)
+        self.sio = Application(self.clock)
         self.sio.onMessage(lambda connection, message: connection.send(message))
         root = Resource()
         root.putChild(b"socket.io", SocketIOResource(self.sio))

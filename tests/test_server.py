@@ -11,8 +11,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 import siotwisted
-from siotwisted import Config, Connection, EncodeError, QueueFull, SessionClosed, SocketIO, SocketIOError
-from siotwisted.admission import Refusal
+from siotwisted import Config, Connection, Delivery, EncodeError, QueueFull, SessionClosed, SocketIO, SocketIOError
+from siotwisted.dialects.dialect import Refusal
 from siotwisted.handshake import Handshake
 from siotwisted.packets import Reason
 from siotwisted.wire.sio06 import frame
@@ -86,7 +86,7 @@ class InterfaceTests(ServerCase):
             sio.broadcast([connection.id, message])
 
         @sio.onDisconnect
-        def left(connection: Connection, reason: str) -> Deferred[int]:
+        def left(connection: Connection, reason: str) -> Deferred[Delivery]:
             events.append(("left", str(connection), reason))
             return sio.broadcast({"left": connection.id})
 
@@ -135,7 +135,7 @@ class InterfaceTests(ServerCase):
         other = SocketIO(self.clock)
         connection, stream = self.client()
         self.assertIsNone(other.getConnection(connection.id))
-        self.assertEqual(self.successResultOf(other.broadcast("a")), 0)
+        self.assertEqual(self.successResultOf(other.broadcast("a")), (0, 0, 0))
         self.successResultOf(other.stop())
         self.assertFalse(connection.session.closed)
         self.assertEqual(stream.writes, [])
@@ -163,7 +163,7 @@ class StopTests(ServerCase):
         self.assertIsNone(self.successResultOf(done))
         self.assertRaises(SessionClosed, connection.send, "too late")
         self.assertIsNone(self.sio.getConnection(connection.id))
-        self.assertEqual(self.successResultOf(self.sio.broadcast("too late")), 0)
+        self.assertEqual(self.successResultOf(self.sio.broadcast("too late")), (0, 0, 0))
         self.clock.advance(0)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 

@@ -29,7 +29,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import implementer
 
 from siotwisted import Codec, SIOCodec, SIOStreamingCodec
-from siotwisted.dialects import SOCKETIO_06
+from siotwisted.config import TRANSPORTS
 from siotwisted.outgoing import Outgoing
 from siotwisted.packets import Packet
 from siotwisted.tap import AnnouncedEndpoint, Options, makeService
@@ -79,7 +79,7 @@ class OptionsTests(SynchronousTestCase):
         options = parse()
         config = options["config"]
         self.assertEqual(options["listen"], ["tcp:8080:interface=127.0.0.1"])
-        self.assertEqual(tuple(config.transports), SOCKETIO_06.transports)
+        self.assertEqual(tuple(config.transports), TRANSPORTS)
         self.assertEqual(list(config.codecs), [SIOCodec, SIOStreamingCodec])
         self.assertEqual(list(config.origins), [])
         self.assertEqual(config.reconnectTimeout, 15.0)

@@ -11,7 +11,8 @@ import os
 from abc import ABC, abstractmethod
 from functools import partial
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any
+from urllib.parse import parse_qsl
 
 from twisted.internet.error import ConnectionAborted
 from twisted.internet.interfaces import IAddress
@@ -21,21 +22,21 @@ from twisted.web.http import HTTPChannel
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
-from siotwisted.admission import Admission, Refusal
-from siotwisted.dialects import Route
+from siotwisted.admission import Admission
+from siotwisted.dialects.dialect import Problem, Refusal, Route
 from siotwisted.errors import ProtocolError
 from siotwisted.handshake import Handshake
 from siotwisted.session import Session
-from siotwisted.wire.wrappings import formField
 
-__all__ = ["BAD_METHOD", "TransportResource", "abort", "addressText", "answer", "refuse"]
+__all__ = ["BAD_METHOD", "TransportResource", "abort", "addressText", "answer", "queryOf", "refuse", "respond"]
 
 _log = Logger()
 
+#: How many fields a query may have.
+_MAX_FIELDS = 64
 _METHODS = "GET, POST, OPTIONS"
 BAD_METHOD = Refusal(405, "method not allowed")
-_BAD_FORM = Refusal(400, "the body is not a form with one field named data")
-_NO_SESSION = Refusal(400, "messages need a session")
+_BAD_BODY = Refusal(400, "the body is not what clients post")
 _TOO_LARGE = Refusal(413, "payload too large")
 
 #: On every answer: nobody may keep it, guess its type, or learn the session id from where a link came.
@@ -59,10 +60,10 @@ def setHeaders(request: Request, headers: dict[str, str]) -> None:
         request.responseHeaders.setRawHeaders(name, [value])
 
 
-def answer(request: Request, status: int, body: str) -> bytes:
+def answer(request: Request, status: int, body: str, contentType: str = "text/plain; charset=UTF-8") -> bytes:
     """Give an answer whose body is a fixed text; to be returned from a ``render`` method."""
     request.setResponseCode(status, HTTPStatus(status).phrase.encode("ascii"))
-    request.setHeader("Content-Type", "text/plain; charset=UTF-8")
+    request.setHeader("Content-Type", contentType)
     return body.encode("utf-8")
 
 
@@ -70,6 +71,15 @@ def header(request: Request, name: str) -> str | None:
     """The value of a request's header; of one that is repeated, all values, which are then none that we know."""
     values = request.requestHeaders.getRawHeaders(name.encode("ascii"))
     return b", ".join(values).decode("latin-1") if values else None
+
+
+def queryOf(request: Request) -> dict[str, str]:
+    """The query of a request: name to value, the last one of a repeated name; of one with too many names, nothing."""
+    query = request.uri.partition(b"?")[2].decode("utf-8", "replace")
+    try:
+        return dict(parse_qsl(query, keep_blank_values=True, max_num_fields=_MAX_FIELDS))
+    except ValueError:
+        return {}
 
 
 def abort(request: Request) -> None:
@@ -82,6 +92,13 @@ def abort(request: Request) -> None:
         request.connectionLost(Failure(ConnectionAborted()))  # HTTP/2 tells no request that its stream was reset
 
 
+def respond(request: Request, body: bytes) -> None:
+    """Send an answer, where it can't be returned any more."""
+    request.setHeader("Content-Length", str(len(body)))
+    request.write(body)
+    request.finish()
+
+
 def refuse(request: Request, refusal: Refusal) -> int | bytes:
     """Say no; to be returned from a ``render`` method."""
     _log.info(
@@ -92,7 +109,7 @@ def refuse(request: Request, refusal: Refusal) -> int | bytes:
     if not refusal.status:
         abort(request)
         return NOT_DONE_YET
-    body = answer(request, refusal.status, refusal.message)
+    body = answer(request, *refusal)
     return b"" if request.method == b"HEAD" else body
 
 
@@ -102,11 +119,9 @@ class TransportResource(Resource, ABC):
 
     :param admission: the checks that it must pass.
     :param route: what its URL asks for.
-    :cvar form: whether clients of this transport post by an HTML form, which changes line breaks.
     """
 
     isLeaf = True
-    form: ClassVar[bool] = False
 
     def __init__(self, admission: Admission, route: Route) -> None:
         super().__init__()
@@ -123,12 +138,11 @@ class TransportResource(Resource, ABC):
 
     def render(self, request: Request) -> int | bytes:
         """Check the request at the door, then serve it by its method."""
-        setHeaders(request, {})
         getHeader = partial(header, request)
+        setHeaders(request, self._admission.corsHeaders(getHeader, request.isSecure()))
         refusal = self._admission.check(self._route, getHeader, request.isSecure())
         if refusal is not None:
             return refuse(request, refusal)
-        setHeaders(request, self._admission.corsHeaders(getHeader, request.isSecure()))
         if request.method == b"GET":
             return self.render_GET(request)
         if request.method == b"POST":
@@ -136,12 +150,16 @@ class TransportResource(Resource, ABC):
         if request.method == b"OPTIONS":
             return self.render_OPTIONS(request)
         request.setHeader("Allow", _METHODS)
-        return refuse(request, BAD_METHOD)
+        return refuse(request, BAD_METHOD if self._route.sessionID else self.refusal(Problem.METHOD))
+
+    def refusal(self, problem: Problem) -> Refusal:
+        """How the client's generation says a problem."""
+        return self._route.dialect.refusal(problem, self._route)
 
     def render_OPTIONS(self, request: Request) -> bytes:
         """Tell a browser that pages of this origin may do what clients do."""
         request.setHeader("Access-Control-Allow-Methods", _METHODS)
-        request.setHeader("Access-Control-Allow-Headers", "Content-Type")
+        request.setHeader("Access-Control-Allow-Headers", "Authorization, Content-Type")
         request.setHeader("Access-Control-Max-Age", "3600")
         return answer(request, 200, "ok")
 
@@ -173,13 +191,17 @@ class TransportResource(Resource, ABC):
         else:
             body = refuse(request, refusal)
             assert isinstance(body, bytes), "a new client has no session id that could be unknown"
-            request.setHeader("Content-Length", str(len(body)))
-            request.write(body)
-            request.finish()
+            respond(request, body)
 
     def session(self, handshake: Handshake | None) -> Session:
         """The session that an admitted request belongs to; a new one for a new client."""
         return self._admission.join(self._route, handshake)
+
+    def setCookie(self, request: Request, session: Session) -> None:
+        """Set the cookie of a new session, if it is to have one."""
+        cookie = self._admission.registry.config.cookie
+        if cookie is not None:
+            request.responseHeaders.addRawHeader("Set-Cookie", cookie.header(session.label, request.isSecure()))
 
     def _handshake(self, request: Request) -> Handshake:
         return Handshake(
@@ -189,10 +211,7 @@ class TransportResource(Resource, ABC):
                 name.decode("latin-1").lower(): ", ".join(value.decode("latin-1") for value in values)
                 for name, values in request.requestHeaders.getAllRawHeaders()
             },
-            query={
-                name.decode("utf-8", "replace"): values[-1].decode("utf-8", "replace")
-                for name, values in request.args.items()
-            },
+            query=queryOf(request),
             address=addressText(request.getClientAddress()),
             secure=request.isSecure(),
             time=self._admission.registry.clock.seconds(),
@@ -203,18 +222,22 @@ class TransportResource(Resource, ABC):
         """Hand the posted payload to the session; answered when its messages were dispatched."""
         session = self._admission.session(self._route)
         if session is None:
-            return refuse(request, _NO_SESSION)
+            return refuse(request, self.refusal(Problem.POST))
+        dialect = self._route.dialect
         limit = self._admission.registry.config.maxPayload
         assert request.content is not None
         body = request.content.read(3 * limit + 16)
         if request.content.read(1):
             return refuse(request, _TOO_LARGE)
+        contentType = (header(request, "Content-Type") or "").partition(";")[0].strip().lower()
         try:
-            payload = formField(body, b"data")
-        except ProtocolError:
-            return refuse(request, _BAD_FORM)
-        if len(payload.encode("utf-8")) > limit:
+            payload, form = dialect.undress(body, contentType, self._route)
+        except ProtocolError as error:
+            if dialect.strict:
+                session.fail(error)
+            return refuse(request, _BAD_BODY)
+        if len(payload if isinstance(payload, bytes) else payload.encode("utf-8", "surrogatepass")) > limit:
             return refuse(request, _TOO_LARGE)
-        if not session.dataReceived(payload, self.form):
+        if not session.dataReceived(payload, form):
             return answer(request, 400, "bad payload")  # which the session has logged
-        return answer(request, 200, "ok")
+        return answer(request, 200, *dialect.accepted)

@@ -1,11 +1,14 @@
 """
-``xhr-polling`` and ``jsonp-polling``: the client asks, the answer is held until there is something to say.
+Polling: the client asks, the answer is held until there is something to say.
 
-A poll is one GET request. It takes one write and is over; the client polls again at once.
+A poll is one GET request. It takes one write and is over; the client polls again at once. Old clients call it
+``xhr-polling`` or ``jsonp-polling``, later ones ``polling``, whichever of the two it is.
 """
 
 from __future__ import annotations
 
+import gzip
+import re
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -13,15 +16,25 @@ from twisted.python.failure import Failure
 from twisted.web.server import Request
 from zope.interface import implementer
 
-from siotwisted.admission import Refusal
+from siotwisted.dialects.dialect import Problem, Refusal, Route
 from siotwisted.handshake import Handshake
 from siotwisted.interfaces import ISessionTransport
 from siotwisted.packets import Reason
 from siotwisted.session import Session
-from siotwisted.transports.http import TransportResource, abort, refuse
-from siotwisted.wire.wrappings import jsonpCall, quoted
+from siotwisted.transports.http import TransportResource, abort, answer, header, refuse, respond
+from siotwisted.wire.wrappings import quoted
 
-__all__ = ["JSONPPollingResource", "JSONPTransport", "XHRPollingResource", "XHRPollingTransport"]
+__all__ = [
+    "GoodbyeResource",
+    "HandshakeResource",
+    "JSONPPollingResource",
+    "JSONPTransport",
+    "XHRPollingResource",
+    "XHRPollingTransport",
+]
+
+#: In an ``Accept-Encoding``: gzip, without a weight, or with one that is not 0.
+_GZIP = re.compile(r"(?:^|,)[ \t]*gzip[ \t]*(?:;[ \t]*q=(?:1|0\.0*[1-9])[0-9.]*[ \t]*)?(?:,|$)", re.IGNORECASE)
 
 
 @implementer(ISessionTransport)
@@ -31,46 +44,59 @@ class XHRPollingTransport:
 
     :param request: the poll.
     :param session: whom to tell of its end.
+    :param route: what the poll asks for.
+    :param compression: from how many bytes on the answer is compressed, if the client takes that; None for never.
     """
 
-    __slots__ = ("_request", "_session")
+    __slots__ = ("_compression", "_request", "_route", "_session", "name")
 
-    name = "xhr-polling"
-    form = "bare"
+    form: ClassVar[str] = "bare"
     streaming = False
+    messages = False
+    takesBytes: ClassVar[bool] = True
     ready = True
     contentType: ClassVar[str] = "text/plain; charset=UTF-8"
 
-    def __init__(self, request: Request, session: Session) -> None:
+    def __init__(self, request: Request, session: Session, route: Route, compression: int | None = None) -> None:
+        self.name = route.transport
         self._request = request
         self._session = session
+        self._route = route
+        self._compression = compression
         request.notifyFinish().addErrback(self._cut)
 
     def _cut(self, _: Failure) -> None:
-        self._session.transportLost(self, Reason.TRANSPORT_CLOSE)
+        outlives = self._route.dialect.outlivesPolls
+        self._session.transportLost(self, Reason.TRANSPORT_CLOSE if outlives else Reason.TRANSPORT_ERROR)
 
-    def dress(self, frame: bytes) -> bytes:
-        """A frame travels as it is."""
-        return frame
+    def dress(self, data: str | bytes) -> bytes:
+        """A payload travels as it is."""
+        assert isinstance(data, bytes)
+        return data
 
     def body(self, chunks: Sequence[bytes]) -> bytes:
-        """The body of the answer that carries these frames."""
+        """The body of the answer that carries these pieces of a payload."""
         return b"".join(chunks)
 
-    def write(self, chunks: Sequence[bytes]) -> None:
+    def write(self, chunks: Sequence[bytes], binary: bool = False) -> None:
         """Answer the poll."""
         request, body = self._request, self.body(chunks)
-        request.setHeader("Content-Type", self.contentType)
+        request.setHeader("Content-Type", "application/octet-stream" if binary else self.contentType)
+        if self._compression is not None and len(body) >= self._compression:
+            request.setHeader("Vary", "Accept-Encoding, Origin")
+            if _GZIP.search(header(request, "Accept-Encoding") or ""):
+                request.setHeader("Content-Encoding", "gzip")
+                body = gzip.compress(body, 6, mtime=0)
         request.setHeader("Content-Length", str(len(body)))
         request.write(body)
         # Before the request is finished, for Twisted Web then serves the next one of the connection, if it is there
         # already.
-        self._session.transportLost(self, Reason.RECONNECT_TIMEOUT)
+        self._session.pollAnswered(self)
         request.finish()
 
-    def loseConnection(self, farewell: Sequence[bytes] = ()) -> None:
-        """Answer the poll with nothing, or with the last frames."""
-        self.write(farewell)
+    def loseConnection(self, chunks: Sequence[bytes] = (), binary: bool = False) -> None:
+        """Answer the poll with nothing, or with the last that there is."""
+        self.write(chunks, binary)
 
     def abortConnection(self) -> None:
         """Cut the poll's TCP connection."""
@@ -78,46 +104,53 @@ class XHRPollingTransport:
 
 
 class JSONPTransport(XHRPollingTransport):
-    """
-    One held poll, answered with a script that calls the callback of this index.
+    """One held poll, answered with a script that calls the callback of this index."""
 
-    :param index: the callback's number.
-    """
+    __slots__ = ()
 
-    __slots__ = ("_index",)
-
-    name = "jsonp-polling"
     form = "quoted"
+    takesBytes = False
     contentType = "text/javascript; charset=UTF-8"
 
-    def __init__(self, request: Request, session: Session, index: int) -> None:
-        super().__init__(request, session)
-        self._index = index
-
-    def dress(self, frame: bytes) -> bytes:
-        """A frame stands in a string of a script."""
-        return quoted(frame)
+    def dress(self, data: str | bytes) -> bytes:
+        """A payload stands in a string of a script."""
+        assert isinstance(data, bytes)
+        return quoted(data)
 
     def body(self, chunks: Sequence[bytes]) -> bytes:
-        """The script that carries these frames."""
-        return jsonpCall(self._index, b"".join(chunks))
+        """The script that carries these pieces of a payload."""
+        assert self._route.index is not None
+        return self._route.dialect.jsonpCall(self._route.index, b"".join(chunks))
 
 
 class XHRPollingResource(TransportResource):
-    """The resource of ``xhr-polling``."""
+    """The resource of polls whose answers scripts can read."""
+
+    transport: ClassVar[type[XHRPollingTransport]] = XHRPollingTransport
+
+    def render_GET(self, request: Request) -> int | bytes:
+        """Serve the poll, unless there is one already in a generation that never has two."""
+        session = self._admission.session(self._route)
+        if session is not None and session.transport is not None and not self._route.dialect.replacesPolls:
+            session.close(Reason.TRANSPORT_ERROR)
+            return refuse(request, self.refusal(Problem.MISMATCH))
+        return super().render_GET(request)
 
     def admit(self, request: Request, handshake: Handshake | None) -> None:
         """Hold the request as the session's poll."""
+        config = self._admission.registry.config
         session = self.session(handshake)
-        session.attach(XHRPollingTransport(request, session))
+        if handshake is not None:
+            self.setCookie(request, session)
+        session.attach(self.transport(request, session, self._route, config.httpCompression))
 
 
-class JSONPPollingResource(TransportResource):
+class JSONPPollingResource(XHRPollingResource):
     """
-    The resource of ``jsonp-polling``: any page can load scripts, so it works across origins in the oldest browsers.
+    The resource of polls that are scripts: any page can load these, so it works across origins in the oldest browsers.
     """
 
-    form = True
+    transport = JSONPTransport
 
     def render_GET(self, request: Request) -> int | bytes:
         """Serve the poll, if it says which callback waits for the answer."""
@@ -125,8 +158,31 @@ class JSONPPollingResource(TransportResource):
             return refuse(request, Refusal(400, "a JSONP poll needs the index of its callback"))
         return super().render_GET(request)
 
+
+class HandshakeResource(TransportResource):
+    """Where clients 0.7 to 0.9 ask for a session, before they come with a transport of it."""
+
+    def render_POST(self, request: Request) -> int | bytes:
+        """The first document about that protocol had it so."""
+        return self.render_GET(request)
+
     def admit(self, request: Request, handshake: Handshake | None) -> None:
-        """Hold the request as the session's poll."""
-        assert self._route.index is not None
+        """Begin a session, and tell the client of it."""
         session = self.session(handshake)
-        session.attach(JSONPTransport(request, session, self._route.index))
+        text = session.opening(False)
+        body, contentType = text, "text/plain; charset=UTF-8"
+        if self._route.index is not None:
+            script = self._route.dialect.jsonpCall(self._route.index, quoted(text.encode("ascii")))
+            body, contentType = script.decode("ascii"), "text/javascript; charset=UTF-8"
+        session.expectTransport()
+        self.setCookie(request, session)
+        respond(request, answer(request, 200, body, contentType))
+
+
+class GoodbyeResource(TransportResource):
+    """Where clients 0.9 say that their page is left."""
+
+    def admit(self, request: Request, handshake: Handshake | None) -> None:
+        """End the session."""
+        self.session(handshake).close(Reason.CLIENT_DISCONNECT)
+        respond(request, answer(request, 200, ""))

@@ -16,12 +16,13 @@ from twisted.python.failure import Failure
 from twisted.web.server import Request
 from zope.interface import implementer
 
+from siotwisted.dialects.dialect import Route
 from siotwisted.handshake import Handshake
 from siotwisted.interfaces import ISessionTransport
 from siotwisted.packets import Reason
 from siotwisted.session import Session
 from siotwisted.transports.http import TransportResource, abort, setHeaders
-from siotwisted.wire.wrappings import HTMLFILE_OPENING, MULTIPART_OPENING, htmlfileScript, multipartPart
+from siotwisted.wire.wrappings import MULTIPART_OPENING, multipartPart
 
 __all__ = ["HTMLFileResource", "HTMLFileTransport", "XHRMultipartResource", "XHRMultipartTransport"]
 
@@ -33,24 +34,27 @@ class StreamTransport(ABC):
 
     :param request: the request that it answers.
     :param session: whom to tell of its end.
+    :param route: what the request asks for.
     """
 
-    __slots__ = ("_request", "_session", "ready")
+    __slots__ = ("_request", "_route", "_session", "name", "ready")
 
-    name: ClassVar[str]
     form: ClassVar[str]
     headers: ClassVar[dict[str, str]]
-    opening: ClassVar[bytes]
     streaming = True
+    messages = False
+    takesBytes = False
 
-    def __init__(self, request: Request, session: Session) -> None:
+    def __init__(self, request: Request, session: Session, route: Route) -> None:
+        self.name = route.transport
         self._request = request
         self._session = session
+        self._route = route
         self.ready = True
         request.notifyFinish().addCallbacks(self._ended, self._cut)
         setHeaders(request, self.headers)
         request.registerProducer(self, True)
-        request.write(self.opening)
+        request.write(self.opening())
 
     def _ended(self, _: object) -> None:
         self._session.transportLost(self, Reason.SERVER_DISCONNECT)
@@ -59,23 +63,22 @@ class StreamTransport(ABC):
         self._request.producer = None  # which would keep both alive until the garbage collector comes
         self._session.transportLost(self, Reason.TRANSPORT_CLOSE)
 
-    def dress(self, frame: bytes) -> bytes:
-        """A frame stands in a wrapping of its own."""
-        return self.wrap(frame)
-
-    @staticmethod
     @abstractmethod
-    def wrap(frame: bytes) -> bytes:
+    def opening(self) -> bytes:
+        """What the answer begins with."""
+
+    @abstractmethod
+    def dress(self, data: str | bytes) -> bytes:
         """One payload dressed for this stream."""
 
-    def write(self, chunks: Sequence[bytes]) -> None:
-        """Add frames to the answer."""
+    def write(self, chunks: Sequence[bytes], binary: bool = False) -> None:
+        """Add payloads to the answer."""
         self._request.write(b"".join(chunks))
 
-    def loseConnection(self, farewell: Sequence[bytes] = ()) -> None:
-        """Add the last frames, and end the answer."""
-        if farewell:
-            self.write(farewell)
+    def loseConnection(self, chunks: Sequence[bytes] = (), binary: bool = False) -> None:
+        """Add the last payloads, and end the answer."""
+        if chunks:
+            self.write(chunks)
         self._request.unregisterProducer()
         self._request.finish()
 
@@ -102,13 +105,20 @@ class HTMLFileTransport(StreamTransport):
 
     __slots__ = ()
 
-    name = form = "htmlfile"
+    form = "htmlfile"
     headers: ClassVar[dict[str, str]] = {
         "Content-Type": "text/html; charset=utf-8",
         "Content-Security-Policy": "default-src 'none'; script-src 'unsafe-inline'",
     }
-    opening = HTMLFILE_OPENING
-    wrap = staticmethod(htmlfileScript)
+
+    def opening(self) -> bytes:
+        """What makes browsers show the page before its end."""
+        return self._route.dialect.htmlfileOpening
+
+    def dress(self, data: str | bytes) -> bytes:
+        """A payload in a script."""
+        assert isinstance(data, bytes)
+        return self._route.dialect.htmlfileScript(data)
 
 
 class XHRMultipartTransport(StreamTransport):
@@ -116,10 +126,17 @@ class XHRMultipartTransport(StreamTransport):
 
     __slots__ = ()
 
-    name = form = "xhr-multipart"
+    form = "xhr-multipart"
     headers: ClassVar[dict[str, str]] = {"Content-Type": 'multipart/x-mixed-replace;boundary="socketio"'}
-    opening = MULTIPART_OPENING
-    wrap = staticmethod(multipartPart)
+
+    def opening(self) -> bytes:
+        """The boundary before the first part."""
+        return MULTIPART_OPENING
+
+    def dress(self, data: str | bytes) -> bytes:
+        """A payload as a part."""
+        assert isinstance(data, bytes)
+        return multipartPart(data)
 
 
 class HTMLFileResource(TransportResource):
@@ -128,7 +145,7 @@ class HTMLFileResource(TransportResource):
     def admit(self, request: Request, handshake: Handshake | None) -> None:
         """Make the answer the session's stream."""
         session = self.session(handshake)
-        session.attach(HTMLFileTransport(request, session))
+        session.attach(HTMLFileTransport(request, session, self._route))
 
 
 class XHRMultipartResource(TransportResource):
@@ -137,4 +154,4 @@ class XHRMultipartResource(TransportResource):
     def admit(self, request: Request, handshake: Handshake | None) -> None:
         """Make the answer the session's stream."""
         session = self.session(handshake)
-        session.attach(XHRMultipartTransport(request, session))
+        session.attach(XHRMultipartTransport(request, session, self._route))

@@ -8,13 +8,14 @@ makes the same checks in :meth:`~SocketIOWebSocketProtocol.onConnect`. From ther
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.wamp.types import TransportDetails
+from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflateOfferAccept
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, ISSLTransport, ITCPTransport
@@ -25,21 +26,19 @@ from twisted.web.http import HTTPChannel
 from twisted.web.server import Request
 from zope.interface import implementer
 
-from siotwisted.admission import Admission, Refusal
-from siotwisted.dialects import Route
-from siotwisted.errors import ProtocolError
+from siotwisted.admission import Admission
+from siotwisted.dialects.dialect import Problem, Refusal, Route
 from siotwisted.handshake import Handshake
 from siotwisted.interfaces import ISessionTransport
 from siotwisted.packets import Reason
 from siotwisted.session import Session
 from siotwisted.transports.http import TransportResource, addressText, header, refuse
-from siotwisted.wire.websocketframe import textFrame
+from siotwisted.wire.websocketframe import binaryFrame, deflatedFrame, textFrame
 
 __all__ = ["SocketIOWebSocketFactory", "SocketIOWebSocketProtocol", "WebSocketResource", "takeOver"]
 
 _log = Logger()
 
-_NO_UPGRADE = Refusal(426, "this is a WebSocket")
 _NO_HTTP_1 = Refusal(400, "WebSockets need HTTP/1.1")
 _BODY = Refusal(400, "a WebSocket handshake has no body")
 
@@ -60,15 +59,17 @@ class HasAdmission(Protocol):
 @implementer(ISessionTransport, IPushProducer)
 class SocketIOWebSocketProtocol(WebSocketServerProtocol):
     """
-    One WebSocket, as a transport of a session. Every message of the client is a payload; every frame of ours a message.
+    One WebSocket, as a transport of a session, or as one that the client tries out.
 
     :ivar admitted: what a resource found out about the request before; None if the protocol has to.
     """
 
     factory: SocketIOWebSocketFactory
     transport: Any  #: TCP, TLS or UNIX
-    form = "websocket"
+    form: str = "websocket"
     streaming = True
+    messages = True
+    takesBytes = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,6 +78,8 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
         self._decision: Deferred[Refusal | None] | None = None
         self._closing: IDelayedCall | None = None
         self._fragments = 0
+        #: From how many bytes on a message is compressed; None for never.
+        self._threshold: int | None = None
         self._lost = False
         self._paused = False
 
@@ -123,8 +126,9 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
         if self.admitted is not None:
             return None
         admission = self.factory.admission
-        asked = self.factory.route(request.path)
-        if asked is None or asked.transport not in ("websocket", "flashsocket"):
+        query = dict(parse_qsl(urlsplit(self.http_request_uri).query, keep_blank_values=True))
+        asked = self.factory.route(request.path, query)
+        if asked is None or asked.carrier != "websocket":
             raise ConnectionDeny(404, "no such transport")
         if "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0":
             self._deny(_BODY)
@@ -135,7 +139,7 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
             method="GET",
             path=request.path,
             headers=request.headers,
-            query=dict(parse_qsl(urlsplit(self.http_request_uri).query, keep_blank_values=True)),
+            query=query,
             address=addressText(self.transport.getPeer()),
             secure=self.secure,
             time=admission.registry.clock.seconds(),
@@ -182,18 +186,20 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
         assert self.admitted is not None
         route, handshake = self.admitted
         self.name = route.transport
+        if self._perMessageCompress is not None:
+            self._threshold = self.factory.admission.registry.config.perMessageDeflate
+            self.form = "deflated websocket"
         self._session = self.factory.admission.join(route, handshake)
         self.transport.registerProducer(self, True)
-        self._session.attach(self)
+        if route.dialect.upgrades and route.sessionID:
+            self._session.probe(self)
+        else:
+            self._session.attach(self)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        """A payload has come."""
-        session = self._session
-        if session is not None and not session.closed:
-            if isBinary:
-                session.fail(ProtocolError("a binary message"))
-            else:
-                session.dataReceived(payload.decode("utf-8"))
+        """A message has come."""
+        if self._session is not None:
+            self._session.messageReceived(self, payload if isBinary else payload.decode("utf-8"))
 
     def onMessageBegin(self, isBinary: bool) -> None:
         """A message begins."""
@@ -239,20 +245,24 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
         """Whether it takes bytes now."""
         return not self._paused and self.state == self.STATE_OPEN
 
-    def dress(self, frame: bytes) -> bytes:
-        """Every frame is a WebSocket message of its own."""
-        return textFrame(frame)
+    def dress(self, data: str | bytes) -> bytes:
+        """A message in a frame, compressed if that was agreed upon and it is long enough."""
+        binary = isinstance(data, bytes)
+        payload = data if isinstance(data, bytes) else data.encode("utf-8")
+        if self._threshold is not None and len(payload) >= self._threshold:
+            return deflatedFrame(payload, binary)
+        return binaryFrame(payload) if binary else textFrame(payload)
 
-    def write(self, chunks: Sequence[bytes]) -> None:
+    def write(self, chunks: Sequence[bytes], binary: bool = False) -> None:
         """Send messages, together."""
         if self.state == self.STATE_OPEN:
             self.transport.write(b"".join(chunks))
 
-    def loseConnection(self, farewell: Sequence[bytes] = ()) -> None:
+    def loseConnection(self, chunks: Sequence[bytes] = (), binary: bool = False) -> None:
         """Send the last messages, and begin the closing handshake."""
-        if farewell and self.state != self.STATE_OPEN:
-            _log.warn("{count} last frames for a WebSocket that is closing were not sent", count=len(farewell))
-        self.write(farewell)
+        if any(chunks) and self.state != self.STATE_OPEN:
+            _log.warn("{count} last frames for a WebSocket that is closing were not sent", count=sum(map(bool, chunks)))
+        self.write(chunks)
         self.sendClose(1000)
 
     def _fail_connection(self, *args: Any, **kwargs: Any) -> None:
@@ -319,12 +329,29 @@ class SocketIOWebSocketFactory(WebSocketServerFactory):
             maxMessagePayloadSize=config.maxPayload,
             closeHandshakeTimeout=0,  # ours does not round to whole seconds
         )
+        if config.perMessageDeflate is not None:
+            self.setProtocolOptions(perMessageCompressionAccept=self._acceptCompression)
 
-    def route(self, path: str) -> Route | None:
-        """What the path of a URL asks for."""
-        if not path.startswith(self._prefix):
+    def _acceptCompression(self, offers: Sequence[object]) -> PerMessageDeflateOfferAccept | None:
+        """
+        Agree upon compressed messages that need no memory of those before them: so one serves all of a broadcast.
+        """
+        limit = self.admission.registry.config.maxPayload
+        for offer in offers:
+            if isinstance(offer, PerMessageDeflateOffer) and offer.request_max_window_bits in (0, 15):
+                return PerMessageDeflateOfferAccept(
+                    offer,
+                    request_no_context_takeover=offer.accept_no_context_takeover,
+                    no_context_takeover=True,
+                    max_message_size=limit,
+                )
+        return None
+
+    def route(self, path: str, query: Mapping[str, str]) -> Route | None:
+        """What a URL asks for."""
+        if not f"{path}/".startswith(self._prefix):
             return None
-        return self.admission.route([unquote(segment) for segment in path[len(self._prefix) :].split("/")])
+        return self.admission.route([unquote(segment) for segment in path[len(self._prefix) :].split("/")], query)
 
 
 class WebSocketResource(TransportResource):
@@ -344,7 +371,7 @@ class WebSocketResource(TransportResource):
         upgrades = ",".join(headers.getRawHeaders("Upgrade", []))
         if "websocket" not in [each.strip().lower() for each in upgrades.split(",")]:
             request.setHeader("Upgrade", "websocket")
-            return refuse(request, _NO_UPGRADE)
+            return refuse(request, self.refusal(Problem.UPGRADE))
         channel = request.channel
         if not isinstance(channel, HTTPChannel) or request.clientproto != b"HTTP/1.1":
             return refuse(request, _NO_HTTP_1)
@@ -356,7 +383,7 @@ class WebSocketResource(TransportResource):
 
     def render_POST(self, request: Request) -> int | bytes:
         """A WebSocket takes messages by itself."""
-        return refuse(request, _NO_UPGRADE)
+        return refuse(request, self.refusal(Problem.UPGRADE))
 
     def admit(self, request: Request, handshake: Handshake | None) -> None:
         """Make the connection a WebSocket, which joins its session when the handshake is done."""

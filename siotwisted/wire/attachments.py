@@ -49,6 +49,8 @@ def takeOut(data: object) -> tuple[Any, list[bytes]]:
         return copy(data), attachments
     except RecursionError as error:
         raise EncodeError("data nested too deep") from error
+    except ValueError as error:
+        raise EncodeError("bytes that are released already") from error
 
 
 def places(data: list[Any], count: int) -> list[Place]:

@@ -3,27 +3,30 @@ What every codec has in common.
 
 A codec stands between one session and whatever transport the client uses at the moment, as a Twisted Protocol stands
 between an application and a transport: it is made for its receiver, connected to a transport with
-:meth:`~Codec.makeConnection`, fed by :meth:`~Codec.dataReceived`, and told of the end by :meth:`~Codec.connectionLost`.
-A client that comes back on another transport connects the same codec again.
+:meth:`~BaseCodec.makeConnection`, fed by :meth:`~BaseCodec.dataReceived` and :meth:`~BaseCodec.messageReceived`, and
+told of the end by :meth:`~BaseCodec.connectionLost`. A client that comes back on another transport connects the same
+codec again.
 
-To write a codec of one's own: a subclass with a :attr:`~Codec.name`, :meth:`~Codec.encode` and :meth:`~Codec.decode`,
-named in ``Config(codecs=...)``.
+To write a codec of one's own: a subclass of :class:`Codec` with a :attr:`~Codec.name`, :meth:`~Codec.encode` and
+:meth:`~Codec.decode`, named in ``Config(codecs=...)``.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from typing import ClassVar
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import ClassVar, NamedTuple
 
 from zope.interface import implementer
 
-from siotwisted.errors import ProtocolError
+from siotwisted.errors import EncodeError, ProtocolError, UnsupportedByClient
+from siotwisted.handshake import Handshake
 from siotwisted.interfaces import ICodec, IPacketReceiver, ISessionTransport
 from siotwisted.outgoing import Outgoing
-from siotwisted.packets import Packet
+from siotwisted.packets import Kind, Packet, messagePacket
 
-__all__ = ["MAX_PACKETS", "Codec", "isPlainText"]
+__all__ = ["MAX_PACKETS", "BaseCodec", "Codec", "Dressed", "isPlainText"]
 
 #: How many packets one payload may have.
 MAX_PACKETS = 10_000
@@ -45,31 +48,241 @@ def isPlainText(text: str) -> bool:
     return "\n--" not in text
 
 
-@implementer(ICodec)
-class Codec(ABC):
+class Said(NamedTuple):
     """
-    Base of all codecs: the conversation between session and transport; a subclass forms and reads the bytes.
+    Packets in the words of a protocol.
 
-    :cvar name: how ``Config.codecs`` and the URL ``<endpoint>/<name>/<transport>`` call it.
+    :ivar messages: the WebSocket messages.
+    :ivar size: how many bytes they have.
+    """
+
+    messages: Sequence[str | bytes]
+    size: int
+
+
+class Dressed(NamedTuple):
+    """
+    Packets as a transport takes them.
+
+    :ivar chunks: what to write; nothing for packets that the codec has no words for.
+    :ivar binary: whether it is bytes that are no text, which a poll has to say.
+    """
+
+    chunks: list[bytes]
+    binary: bool = False
+
+
+@implementer(ICodec)
+class BaseCodec(ABC):
+    """
+    The conversation between session and transport; a subclass forms and reads the bytes.
+
+    :cvar separator: what stands between two packets of a payload.
+    :cvar binaryStyle: the one of its styles whose payloads are bytes that are no text.
+    :cvar saysHello: whether the first packet that a client gets opens the session.
+    :cvar saysGoodbye: whether a payload can say that a session has ended.
+    :ivar key: two codecs of one key make the same bytes of a packet.
     :param receiver: the session: it gets the packets.
     """
 
-    __slots__ = ("_dressed", "_receiver", "transport")
+    __slots__ = ("_form", "_receiver", "_saidKey", "key", "transport")
 
-    name: ClassVar[str]
+    separator: ClassVar[bytes] = b""
+    binaryStyle: ClassVar[str | None] = None
+    saysHello: ClassVar[bool] = True
+    saysGoodbye: ClassVar[bool] = False
 
     def __init__(self, receiver: IPacketReceiver) -> None:
         self._receiver = receiver
         self.transport: ISessionTransport | None = None
-        self._dressed: tuple[type[Codec], str] | None = None
+        self.setKey(type(self))
+
+    def setKey(self, key: Hashable) -> None:
+        """Name all that the bytes of a packet depend on, beside the packet and the transport."""
+        self.key = key
+        self._saidKey = (key, "said")
+        self._form = (key, None if self.transport is None else self.transport.form)
+
+    def begin(self, handshake: Handshake, maxAttachments: int) -> None:
+        """
+        Take from the client's first request what its bytes depend on.
+
+        :param maxAttachments: how many of them a packet of the client may have.
+        """
+
+    @abstractmethod
+    def messages(self, outgoing: Outgoing) -> Sequence[str | bytes]:
+        """
+        The WebSocket messages that say a packet; none if there is nothing to say.
+
+        :raises UnsupportedByClient: if the protocol has no words for it.
+        """
+
+    @abstractmethod
+    def piece(self, outgoing: Outgoing, style: str) -> bytes:
+        """A packet's share of a payload; nothing if there is nothing to say."""
+
+    @abstractmethod
+    def read(self, payload: str | bytes, form: bool = False) -> Iterable[Packet]:
+        """
+        The packets of one payload: the body of a POST.
+
+        :param form: it went through an HTML form, which changes line breaks.
+        :raises ProtocolError: at the first thing that is not a packet, after the good packets before it.
+        """
+
+    def readMessage(self, message: str | bytes) -> Iterable[Packet]:
+        """
+        The packets of one WebSocket message.
+
+        :raises ProtocolError: as :meth:`read`.
+        """
+        return self.read(message)
+
+    def readProbe(self, message: str | bytes) -> Packet:
+        """
+        The packet of a message on a WebSocket that is not the client's transport yet.
+
+        :raises ProtocolError: if there can't be one.
+        """
+        raise ProtocolError("not a client that changes its transport")
+
+    def style(self, outgoings: Sequence[Outgoing]) -> str:
+        """How pieces have to be written that go into one payload together."""
+        return ""
+
+    def makeConnection(self, transport: ISessionTransport) -> None:
+        """Write to this transport from now on."""
+        self.transport = transport
+        self._form = (self.key, transport.form)
+
+    def connectionLost(self) -> None:
+        """The transport is gone; :meth:`makeConnection` may bring another."""
+        self.transport = None
+
+    def dataReceived(self, payload: str | bytes, form: bool = False) -> None:
+        """
+        Read a whole payload, then hand all its packets to the receiver in one call.
+
+        :raises ProtocolError: if the payload is damaged, after the good packets before the damage were handed over.
+        """
+        self._deliver(self.read(payload, form))
+
+    def messageReceived(self, message: str | bytes) -> None:
+        """Read a WebSocket message; otherwise as :meth:`dataReceived`."""
+        self._deliver(self.readMessage(message))
+
+    def _deliver(self, packets: Iterable[Packet]) -> None:
+        read: list[Packet] = []
+        damage: ProtocolError | None = None
+        try:
+            for packet in packets:
+                if len(read) == MAX_PACKETS:
+                    raise ProtocolError("too many packets in one payload")
+                read.append(packet)
+        except ProtocolError as error:
+            damage = error
+        self._receiver.packetsReceived(read)
+        if damage is not None:
+            raise damage
+
+    def said(self, outgoing: Outgoing) -> Said:
+        """
+        The messages of a packet, made once for all sessions of this key.
+
+        :raises UnsupportedByClient: if the protocol has no words for it.
+        """
+        return outgoing.form(self._saidKey, self._say)
+
+    def dressed(self, outgoings: Sequence[Outgoing]) -> Dressed:
+        """These packets as the transport wants to be given them; each made once for all sessions of a broadcast."""
+        transport = self.transport
+        assert transport is not None
+        if transport.messages:
+            form, dress = self._form, self._dressMessages
+            return Dressed([outgoing.form(form, dress) for outgoing in outgoings])
+        if transport.streaming:
+            return Dressed(
+                [piece for outgoing in outgoings if (piece := self._piece(outgoing, self.style((outgoing,))))]
+            )
+        style = self.style(outgoings)
+        pieces = [piece for outgoing in outgoings if (piece := self._piece(outgoing, style))]
+        if self.separator and len(pieces) > 1:
+            pieces = [transport.dress(self.separator).join(pieces)]
+        return Dressed(pieces, style == self.binaryStyle)
+
+    def send(self, outgoings: Sequence[Outgoing]) -> None:
+        """Write these packets to the transport, together."""
+        assert self.transport is not None
+        self.transport.write(*self.dressed(outgoings))
+
+    def _say(self, outgoing: Outgoing) -> Said:
+        try:
+            messages = self.messages(outgoing)
+        except EncodeError as error:  # the data itself is sound, or there would be no Outgoing
+            raise UnsupportedByClient(str(error)) from error
+        return Said(messages, sum(len(each if isinstance(each, bytes) else each.encode("utf-8")) for each in messages))
+
+    def _piece(self, outgoing: Outgoing, style: str) -> bytes:
+        return outgoing.form((self._form, style), partial(self._dressPiece, style=style))
+
+    def _dressPiece(self, outgoing: Outgoing, style: str) -> bytes:
+        assert self.transport is not None
+        piece = self.piece(outgoing, style)
+        return self.transport.dress(piece) if piece else b""
+
+    def _dressMessages(self, outgoing: Outgoing) -> bytes:
+        assert self.transport is not None
+        return b"".join([self.transport.dress(message) for message in self.said(outgoing).messages])
+
+
+#: What has no words in Socket.IO 0.6, and needs none: the client knows.
+_UNSAID = frozenset((Kind.CONNECT, Kind.NOOP))
+_SAID = frozenset((Kind.OPEN, Kind.CLOSE, Kind.HEARTBEAT, Kind.MESSAGE, Kind.JSON))
+
+
+def _simple(outgoing: Outgoing) -> Outgoing:
+    """
+    A packet in the words of Socket.IO 0.6, which knows text and JSON.
+
+    The event ``message`` with one argument is that message. Any other event is the JSON message ``{"name": NAME,
+    "args": [ARGUMENTS]}``, which is the form that protocol 1 has for it.
+    """
+    kind, data, namespace, number = outgoing.packet
+    if namespace != "/" or number is not None or outgoing.attachments:
+        raise UnsupportedByClient("Socket.IO 0.6 has neither namespaces nor answers nor bytes")
+    if kind is Kind.EVENT:
+        name, *arguments = data
+        if name == "message" and len(arguments) == 1:
+            return _simple(Outgoing(messagePacket(arguments[0])))
+        return Outgoing(Packet(Kind.JSON, {"name": name, "args": arguments}))
+    if kind is Kind.JSON and isinstance(data, (int, float)) and outgoing.text != "null":
+        return Outgoing(Packet(Kind.MESSAGE, outgoing.text))  # as the first servers sent numbers
+    if kind not in _SAID:
+        raise UnsupportedByClient(f"Socket.IO 0.6 has no words for {kind.value}")
+    return outgoing
+
+
+class Codec(BaseCodec):
+    """
+    Base of codecs for the clients of Socket.IO 0.5 and 0.6, and of those that applications write: every packet is one
+    frame of text, and frames are joined by writing them back to back.
+
+    :cvar name: how ``Config.codecs`` and the URL ``<endpoint>/<name>/<transport>`` call it.
+    """
+
+    __slots__ = ()
+
+    name: ClassVar[str]
 
     @abstractmethod
     def encode(self, outgoing: Outgoing) -> str:
         """
-        The one frame that says this packet; ``""`` for :attr:`~siotwisted.packets.Kind.CLOSE` if the codec has no word
-        for it.
+        The one frame that says a packet of the kinds OPEN, CLOSE, HEARTBEAT, MESSAGE and JSON, whose data is
+        ``outgoing.text``; ``""`` for :attr:`~siotwisted.packets.Kind.CLOSE` if the codec has no word for it. Events
+        come as the JSON or the message that stands for them.
 
-        Frames are joined by writing them back to back, so a frame must tell where it ends.
+        A frame must tell where it ends.
         """
 
     @abstractmethod
@@ -82,55 +295,19 @@ class Codec(ABC):
         :raises ProtocolError: at the first thing that is not a frame, after the good packets before it.
         """
 
-    def makeConnection(self, transport: ISessionTransport) -> None:
-        """Write to this transport from now on."""
-        self.transport = transport
-        self._dressed = (type(self), transport.form)
+    def messages(self, outgoing: Outgoing) -> Sequence[str]:
+        """The one frame of a packet; see :meth:`BaseCodec.messages`."""
+        if outgoing.packet.kind in _UNSAID:
+            return ()
+        frame = self.encode(outgoing.form("0.6", _simple))
+        return (frame,) if frame else ()
 
-    def connectionLost(self) -> None:
-        """The transport is gone; :meth:`makeConnection` may bring another."""
-        self.transport = None
+    def piece(self, outgoing: Outgoing, style: str) -> bytes:
+        """The frame of a packet."""
+        return "".join(map(str, self.said(outgoing).messages)).encode("utf-8")
 
-    def dataReceived(self, payload: str, form: bool = False) -> None:
-        """
-        Read a whole payload, then hand all its packets to the receiver in one call.
-
-        :raises ProtocolError: if the payload is damaged, after the good packets before the damage were handed over.
-        """
-        packets: list[Packet] = []
-        damage: ProtocolError | None = None
-        try:
-            for packet in self.decode(payload, form):
-                if len(packets) == MAX_PACKETS:
-                    raise ProtocolError("too many packets in one payload")
-                packets.append(packet)
-        except ProtocolError as error:
-            damage = error
-        self._receiver.packetsReceived(packets)
-        if damage is not None:
-            raise damage
-
-    def frame(self, outgoing: Outgoing) -> bytes:
-        """
-        The frame of a packet as bytes, made once for all sessions that use this codec.
-
-        :raises siotwisted.errors.EncodeError: if the packet can't be written.
-        """
-        return outgoing.form(type(self), self._encodeBytes)
-
-    def dressed(self, outgoings: Sequence[Outgoing]) -> list[bytes]:
-        """These packets as the transport wants to be given them; each made once for all sessions of a broadcast."""
-        key, dress = self._dressed, self._dress
-        return [outgoing.form(key, dress) for outgoing in outgoings]
-
-    def send(self, outgoings: Sequence[Outgoing]) -> None:
-        """Write these packets to the transport, together."""
-        assert self.transport is not None
-        self.transport.write(self.dressed(outgoings))
-
-    def _encodeBytes(self, outgoing: Outgoing) -> bytes:
-        return self.encode(outgoing).encode("utf-8")
-
-    def _dress(self, outgoing: Outgoing) -> bytes:
-        assert self.transport is not None
-        return self.transport.dress(self.frame(outgoing))
+    def read(self, payload: str | bytes, form: bool = False) -> Iterable[Packet]:
+        """The packets of a payload, which must be text."""
+        if isinstance(payload, bytes):
+            raise ProtocolError("a binary message")
+        return self.decode(payload, form)

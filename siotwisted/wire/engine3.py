@@ -32,7 +32,16 @@ from siotwisted.packets import Kind, Packet
 from siotwisted.wire.engine4 import decodeText, encodeText
 from siotwisted.wire.units import cutFrames, unitCount
 
-__all__ = ["Parser", "decodeFrame", "decodePayload", "encodeFrame", "encodePayload", "parserOf"]
+__all__ = [
+    "Parser",
+    "decodeFrame",
+    "decodePayload",
+    "encodeFrame",
+    "encodePayload",
+    "isPayload",
+    "parserOf",
+    "undoubled",
+]
 
 _BASE64 = "b4"
 _MESSAGE = b"\x04"
@@ -116,13 +125,21 @@ def decodePayload(body: str | bytes, parser: Parser = Parser.TWO) -> Iterator[Pa
     return _decodeTexts(body, parser)
 
 
+def isPayload(body: str) -> bool:
+    """Whether the lengths in a body of the text framing are those of its packets."""
+    try:
+        return bool(body) and all(True for _ in cutFrames(body, False, _HEADER, _END, ""))
+    except ProtocolError:
+        return False
+
+
 def _decodeTexts(body: str, parser: Parser) -> Iterator[Packet]:
     if not body:
         raise ProtocolError("an empty body")
     if body == "0:":
         return
     for _, text in cutFrames(body, False, _HEADER, _END, ""):
-        yield decodeText(text if parser is Parser.TWO else _undoubled(text), _BASE64)
+        yield decodeText(text if parser is Parser.TWO else undoubled(text), _BASE64)
 
 
 def _cutBinary(body: bytes) -> Iterator[tuple[bool, bytes]]:
@@ -139,7 +156,12 @@ def _cutBinary(body: bytes) -> Iterator[tuple[bool, bytes]]:
         yield head[1] == b"\0", body[start:position]
 
 
-def _undoubled(text: str) -> str:
+def undoubled(text: str) -> str:
+    """
+    Text whose characters are the bytes of the text that was meant.
+
+    :raises ProtocolError: if they are no bytes, or no UTF-8.
+    """
     if text.isascii():
         return text
     try:
@@ -184,7 +206,7 @@ def parserOf(body: str | bytes) -> Parser | None:
     if body.isascii():
         return None
     try:
-        _undoubled(body)
+        undoubled(body)
     except ProtocolError:
         return Parser.TWO
     return Parser.ONE

@@ -72,6 +72,11 @@ class SIOStreamingCodec(Codec):
             if packet is not None:
                 yield packet
 
+    def read(self, payload: str | bytes, form: bool = False) -> Iterator[Packet]:
+        """The packets of a payload. Realms are names that clients make up: whoever is in one is in all."""
+        for packet in super().read(payload, form):
+            yield packet if packet.namespace == "/" else packet._replace(namespace="/")
+
     def _packet(self, type: str, body: str) -> Packet | None:
         """The packet of a frame; None for the types 4 to 9, which nobody ever defined and both old ends pass over."""
         if type == "1":

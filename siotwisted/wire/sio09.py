@@ -25,13 +25,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
 
-from siotwisted.errors import EncodeError, ProtocolError
+from siotwisted.errors import EncodeError, ProtocolError, UnsupportedByClient
+from siotwisted.interfaces import IPacketReceiver
+from siotwisted.outgoing import Outgoing
 from siotwisted.packets import Kind, Packet
+from siotwisted.wire.attachments import takeOut
+from siotwisted.wire.codec import BaseCodec
 from siotwisted.wire.jsontext import dumps, loads
 from siotwisted.wire.units import cutFrames, unitCount
 
-__all__ = ["Received", "decode", "encode", "handshakeBody", "payload"]
+__all__ = ["Received", "SocketIO09Codec", "decode", "encode", "framed", "handshakeBody"]
 
 _KINDS = (
     Kind.DISCONNECT,
@@ -90,11 +95,9 @@ def handshakeBody(sessionID: str, heartbeatTimeout: int, closeTimeout: int, tran
     return f"{sessionID}:{heartbeatTimeout}:{closeTimeout}:{','.join(transports)}"
 
 
-def payload(packets: Sequence[str]) -> str:
-    """The body of a poll that holds these packets, as :func:`encode` wrote them: one as it is, several in frames."""
-    if len(packets) == 1:
-        return packets[0]
-    return "".join(f"\ufffd{unitCount(packet)}\ufffd{packet}" for packet in packets)
+def framed(packet: str) -> str:
+    """A packet, as :func:`encode` wrote it, in the body of a poll that holds several; one alone goes as it is."""
+    return f"\ufffd{unitCount(packet)}\ufffd{packet}"
 
 
 def _json(value: object) -> str:
@@ -227,3 +230,83 @@ def _event(value: Any) -> list[Any]:
 def _text(words: tuple[str, ...], number: str | None) -> str:
     """The word of a number; nothing if the protocol has none."""
     return words[int(number)] if number and int(number) < len(words) else ""
+
+
+#: What a client is not told in words: the handshake said it, or the end of the transport does.
+_UNSAID = frozenset((Kind.OPEN, Kind.CLOSE))
+#: How many namespaces a client may call by another text than their names.
+_MOST_ENDPOINTS = 32
+
+
+class SocketIO09Codec(BaseCodec):
+    """
+    The codec of the clients 0.7 to 0.9.
+
+    A client that joins ``/chat?a=1`` knows its namespace by that whole text, and is answered by it.
+    """
+
+    __slots__ = ("_endpoints",)
+
+    saysHello = False
+
+    def __init__(self, receiver: IPacketReceiver) -> None:
+        super().__init__(receiver)
+        #: What the client calls a namespace, where that is not its name.
+        self._endpoints: dict[str, str] = {}
+
+    def messages(self, outgoing: Outgoing) -> Sequence[str]:
+        """The one message that says a packet."""
+        kind, data, namespace, number = outgoing.packet
+        if kind in _UNSAID:
+            return ()
+        if outgoing.attachments:
+            raise UnsupportedByClient("clients before 1.0 take no bytes")
+        if kind in (Kind.JSON, Kind.EVENT, Kind.ACK):
+            data, _ = takeOut(data)
+        elif kind in (Kind.CONNECT, Kind.HEARTBEAT):
+            data = None
+        elif kind is Kind.ERROR:
+            data = ("unauthorized", "")
+        elif kind not in _TYPES:
+            raise UnsupportedByClient(f"protocol 1 has no words for {kind.value}")
+        return (encode(Packet(kind, data, self._endpoints.get(namespace, namespace), number)),)
+
+    def style(self, outgoings: Sequence[Outgoing]) -> str:
+        """Whether a payload holds several packets."""
+        return "framed" if sum(1 for outgoing in outgoings if outgoing.packet.kind not in _UNSAID) > 1 else "alone"
+
+    def piece(self, outgoing: Outgoing, style: str) -> bytes:
+        """The packet as it is, or in a frame."""
+        text = "".join(map(str, self.said(outgoing).messages))
+        return (framed(text) if text and style == "framed" else text).encode("utf-8")
+
+    def read(self, payload: str | bytes, form: bool = False) -> Iterator[Packet]:
+        """The packets of a payload or a WebSocket message, which is text."""
+        if isinstance(payload, bytes):
+            raise ProtocolError("a binary message")
+        for packet, dataAck in decode(payload, form):
+            if packet.kind is Kind.CONNECT:
+                yield from self._connects(packet)
+                continue
+            if "?" in packet.namespace:
+                packet = packet._replace(namespace=packet.namespace.partition("?")[0])
+            if packet.kind is Kind.DISCONNECT and packet.namespace == "/":
+                yield Packet(Kind.CLOSE)
+            elif packet.id is not None and packet.kind is not Kind.ACK and not dataAck:
+                yield Packet(Kind.RECEIPT, None, packet.namespace, packet.id)
+                yield packet._replace(id=None)
+            else:
+                yield packet
+
+    def _connects(self, packet: Packet) -> Iterator[Packet]:
+        """A client joins a namespace; it says so of ``/``, where it is already, if it did not understand something."""
+        namespace, _, inside = packet.namespace.partition("?")
+        query = (packet.data or "").removeprefix("?") or inside
+        if namespace == "/":
+            return
+        if inside:
+            if len(self._endpoints) >= _MOST_ENDPOINTS:
+                raise ProtocolError("too many namespaces with queries")
+            self._endpoints[namespace] = packet.namespace
+            self.setKey((type(self), frozenset(self._endpoints.items())))
+        yield Packet(Kind.CONNECT, dict(parse_qsl(query, keep_blank_values=True)) or None, namespace)

@@ -20,7 +20,9 @@ The readings are stricter than those of the JavaScript parsers, which take what 
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from siotwisted.errors import EncodeError, ProtocolError
@@ -28,13 +30,14 @@ from siotwisted.packets import Kind, Packet
 from siotwisted.wire.attachments import Place, places, putBack, takeOut
 from siotwisted.wire.jsontext import dumps, loads
 
-__all__ = ["RESERVED", "Decoder", "encode"]
+__all__ = ["MAX_ID", "NAMESPACE", "RESERVED", "Decoder", "encode", "faultOf"]
 
 #: Names of events that only the library itself may use. Revision 5 refuses packets with them; before it, a session
 #: must drop them.
 RESERVED = frozenset(("connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"))
 
-_MAX_ID = 2**53 - 1
+#: The largest number of a packet, which is what JavaScript can count to.
+MAX_ID = 2**53 - 1
 _TYPES = {Kind.CONNECT: 0, Kind.DISCONNECT: 1, Kind.EVENT: 2, Kind.ACK: 3, Kind.ERROR: 4}
 _KINDS = (Kind.CONNECT, Kind.DISCONNECT, Kind.EVENT, Kind.ACK, Kind.ERROR, Kind.EVENT, Kind.ACK)
 _BINARY = 3
@@ -42,20 +45,23 @@ _BINARY = 3
 
 #: What every transport can carry: U+001E would cut a payload, and UTF-8 has no surrogates.
 _NAMESPACE = "/[^,\x1e\ud800-\udfff]*+"
-_WHOLE_NAMESPACE = re.compile(_NAMESPACE)
+#: What a namespace can be called.
+NAMESPACE = re.compile(_NAMESPACE)
 _HEAD = re.compile(rf"(?:([0-4])|([56])([1-9][0-9]{{0,5}})-)(?:({_NAMESPACE})(?:,|\Z))?+([0-9]*+)(?![ \t\r\n])")
 _WIDE = re.compile("[^\0-\x7f]+")
 
 
-def _fault(kind: Kind, data: Any, revision: int) -> str:
+def faultOf(kind: Kind, data: Any, revision: int) -> str:
     """What is wrong with the data of a packet that has some; ``""`` if nothing is."""
     if kind is Kind.EVENT:
-        name = data[0] if isinstance(data, list) and data else None
+        name = data[0] if isinstance(data, (list, tuple)) and data else None
         if not isinstance(name, (str, int, float)) or isinstance(name, bool):
             return "an event is a list that begins with its name"
+        if isinstance(name, float) and not math.isfinite(name):
+            return "not the name of an event"
         return "a reserved event name" if revision >= 5 and name in RESERVED else ""
     if kind is Kind.ACK:
-        return "" if isinstance(data, list) else "an answer is a list"
+        return "" if isinstance(data, (list, tuple)) else "an answer is a list"
     if kind is Kind.CONNECT:
         return "" if isinstance(data, dict) else "what comes with a connect is an object"
     if kind is Kind.DISCONNECT:
@@ -67,7 +73,12 @@ def _escape(run: re.Match[str]) -> str:
     return json.dumps(run.group())[1:-1]
 
 
-def encode(packet: Packet, revision: int) -> list[str | bytes]:
+def _write(data: object) -> tuple[str, Sequence[bytes]]:
+    value, attachments = takeOut(data)
+    return dumps(value), attachments
+
+
+def encode(packet: Packet, revision: int, written: tuple[str, Sequence[bytes]] | None = None) -> list[str | bytes]:
     """
     The messages of one packet: its text, then its attachments.
 
@@ -75,27 +86,28 @@ def encode(packet: Packet, revision: int) -> list[str | bytes]:
 
     :param packet: ``None`` as data of a connect, a disconnect or an error is no data.
     :param revision: 3, 4 or 5.
+    :param written: the data as JSON and its attachments, if they are there already.
     :raises EncodeError: if the protocol has no words for it.
     """
     kind, namespace, number = packet.kind, packet.namespace, packet.id
     if kind not in _TYPES:
         raise EncodeError(f"{kind} is no Socket.IO packet")
-    if not _WHOLE_NAMESPACE.fullmatch(namespace):
+    if not NAMESPACE.fullmatch(namespace):
         raise EncodeError(f"not a namespace: {namespace!r}")
     if number is None and kind is Kind.ACK:
         raise EncodeError("an answer needs the number of what it answers")
-    if number is not None and not 0 <= number <= _MAX_ID:
+    if number is not None and not 0 <= number <= MAX_ID:
         raise EncodeError(f"not a number of a packet: {number}")
-    data, attachments = takeOut(packet.data)
+    text, attachments = written or _write(packet.data)
     if attachments and kind not in (Kind.EVENT, Kind.ACK):
         raise EncodeError("only events and answers have attachments")
-    text = ""
-    if data is not None or kind in (Kind.EVENT, Kind.ACK):
-        fault = _fault(kind, data, revision)
+    if packet.data is None and kind not in (Kind.EVENT, Kind.ACK):
+        text = ""
+    else:
+        fault = faultOf(kind, packet.data, revision)
         if fault:
             raise EncodeError(fault)
-        text = dumps(data)
-        if revision < 5:
+        if revision < 5 and not text.isascii():
             text = _WIDE.sub(_escape, text)
     head = f"{_TYPES[kind] + _BINARY}{len(attachments)}-" if attachments else f"{_TYPES[kind]}"
     if namespace != "/":
@@ -185,7 +197,7 @@ class Decoder:
         data = None
         if head.end() < len(text):
             data = loads(text[head.end() :])
-            fault = _fault(kind, data, self._revision)
+            fault = faultOf(kind, data, self._revision)
             if fault:
                 raise ProtocolError(fault)
         elif due:
@@ -202,7 +214,7 @@ class Decoder:
     def _number(self, digits: str) -> int | None:
         if not digits:
             return None
-        if len(digits) > self._maxDigits or int(digits) > _MAX_ID:
+        if len(digits) > self._maxDigits or int(digits) > MAX_ID:
             raise ProtocolError("the number of a packet is too large")
         return int(digits)
 

@@ -2,16 +2,30 @@
 How payloads are dressed for the transports that can't carry them bare, and how the bodies of POST requests are
 undressed.
 
+Socket.IO 0.5 and 0.6:
+
 ===================  ==========================================================================
 jsonp-polling        ``io.JSONP[INDEX]._("PAYLOAD");``, a script that the page runs
 htmlfile             ``<script>parent.s._("PAYLOAD", document);</script>`` in an endless page
 xhr-multipart        ``Content-Type: ...\\n\\nPAYLOAD\\n--socketio\\n`` in an endless multipart body
 POST                 ``data=PAYLOAD``, form-encoded
-JSONP of Engine.IO   ``___eio[INDEX]("PAYLOAD");``, and ``d=PAYLOAD`` with its line feeds escaped
 ===================  ==========================================================================
 
-Wire facts: the browser client of Socket.IO 0.6.3 and the server of npm socket.io 0.6.18; for Engine.IO, the client of
-3.x and the server of 6.x.
+Socket.IO 0.7 to 0.9:
+
+===================  ==========================================================================
+jsonp-polling        ``io.j[INDEX]("PAYLOAD");``, and ``d=JSON`` or, before 0.8.6, ``d=PAYLOAD``
+htmlfile             ``<script>_("PAYLOAD");</script>`` in an endless page that defines ``_``
+===================  ==========================================================================
+
+Engine.IO, which is Socket.IO from 1.0 on:
+
+===================  ==========================================================================
+JSONP                ``___eio[INDEX]("PAYLOAD");``, and ``d=PAYLOAD`` with its line feeds escaped
+===================  ==========================================================================
+
+Wire facts: the browser client of Socket.IO 0.6.3 and the server of npm socket.io 0.6.18; the client 0.9.17 and the
+server of npm socket.io 0.9.19; for Engine.IO, the client of 3.x and the server of 6.x.
 """
 
 from __future__ import annotations
@@ -21,22 +35,31 @@ from codecs import charmap_decode
 from urllib.parse import unquote_to_bytes
 
 from siotwisted.errors import ProtocolError
-from siotwisted.wire.jsontext import dumps
+from siotwisted.wire.jsontext import dumps, loads
 
 __all__ = [
+    "HTMLFILE_09_OPENING",
     "HTMLFILE_OPENING",
     "MULTIPART_OPENING",
     "engineCall",
     "engineText",
     "formField",
+    "htmlfile09Script",
     "htmlfileScript",
+    "jsonp09Call",
     "jsonpCall",
+    "jsonpError",
     "multipartPart",
+    "posted09",
     "quoted",
 ]
 
 #: What browsers want to see before they show the first script of a page that never ends.
 HTMLFILE_OPENING = b"<html><body>" + b" " * 244
+#: The same for clients 0.7 to 0.9, with the function that their scripts call.
+HTMLFILE_09_OPENING = (
+    b"<html><body><script>var _ = function (msg) { parent.s._(msg, document); };</script>" + b" " * 173
+)
 #: The boundary before the first part.
 MULTIPART_OPENING = b"--socketio\n"
 
@@ -55,22 +78,37 @@ def quoted(frame: bytes) -> bytes:
 
 
 def jsonpCall(index: int, inside: bytes) -> bytes:
-    """The script that answers a JSONP poll, around a :func:`quoted` payload."""
+    """The script that answers a JSONP poll of Socket.IO 0.6, around a :func:`quoted` payload."""
     return b'io.JSONP[%d]._("%b");' % (index, inside)
 
 
-def engineCall(index: str, inside: bytes) -> bytes:
-    """
-    The script that answers a JSONP poll of Engine.IO, around a :func:`quoted` payload.
+def jsonp09Call(index: int, inside: bytes) -> bytes:
+    """The script that answers a JSONP request of Socket.IO 0.7 to 0.9, around a :func:`quoted` payload."""
+    return b'io.j[%d]("%b");' % (index, inside)
 
-    :param index: what the client asked for; of that, only the ASCII digits become part of the script.
+
+def jsonpError(index: int, text: str) -> bytes:
     """
-    return b'___eio[%b]("%b");' % (re.sub("[^0-9]", "", index).encode("ascii"), inside)
+    The script that refuses a handshake by JSONP of Socket.IO 0.7 to 0.9.
+
+    :param text: what the client is told.
+    """
+    return b'io.j[%d](new Error("%b"));' % (index, quoted(text.encode("utf-8")))
+
+
+def engineCall(index: int, inside: bytes) -> bytes:
+    """The script that answers a JSONP poll of Engine.IO, around a :func:`quoted` payload."""
+    return b'___eio[%d]("%b");' % (index, inside)
 
 
 def htmlfileScript(frame: bytes) -> bytes:
-    """The script that carries one payload in an htmlfile stream."""
+    """The script that carries one payload in an htmlfile stream of Socket.IO 0.6."""
     return b'<script>parent.s._("%b", document);</script>' % quoted(frame)
+
+
+def htmlfile09Script(frame: bytes) -> bytes:
+    r"""The same for Socket.IO 0.7 to 0.9. Each ``/`` is written ``\/``, as their server does."""
+    return b'<script>_("%b");</script>' % quoted(frame).replace(b"/", rb"\/")
 
 
 def multipartPart(frame: bytes) -> bytes:
@@ -105,6 +143,18 @@ def formField(body: bytes, name: bytes) -> str:
         return value.decode("utf-8")
     except UnicodeDecodeError:
         return charmap_decode(value, "strict", _WINDOWS_1252)[0]
+
+
+def posted09(body: bytes) -> tuple[str, bool]:
+    """
+    The payload that a JSONP client of Socket.IO 0.7 to 0.9 put into the field ``d`` of a form.
+
+    :return: the payload, and whether it went through the form as it is, which changes line breaks: clients from 0.8.6
+        on wrap it in JSON. No payload begins with a quote by itself.
+    :raises ProtocolError: if the body is no such form, or the JSON is damaged.
+    """
+    value = formField(body, b"d")
+    return (loads(value), False) if value.startswith('"') else (value, True)
 
 
 _ESCAPED_FEED = re.compile(r"(\\?)\\n")

@@ -24,7 +24,7 @@ from twisted.web.client import Agent, HTTPConnectionPool
 from twisted.web.resource import Resource
 
 from siotwisted import Config, SocketIO, SocketIOResource
-from siotwisted.namespaces import Connection
+from siotwisted.connections import Connection
 from siotwisted.tap import QuietSite
 
 __all__ = ["LOOPBACK", "Peer", "RunningCase", "WatchedSite", "reactor"]

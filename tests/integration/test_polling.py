@@ -12,7 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.web.client import ResponseNeverReceived
 
 from siotwisted import Config, QueueFull, SocketIO
-from siotwisted.namespaces import Connection
+from siotwisted.connections import Connection
 from tests.integration import Peer, RunningCase
 
 FORM = "Content-Type: application/x-www-form-urlencoded"

@@ -715,7 +715,7 @@ class TogetherTests(ServerCase):
         first, _ = await self.join()
         second = await self.connect(endpoint=self.client(1))
         id = await second.receive()
-        self.assertEqual(await self.sio.broadcast("to all"), 2)
+        self.assertEqual((await self.sio.broadcast("to all")).accepted, 2)
         self.assertEqual([await first.receive(), await second.receive()], ["to all"] * 2)
         second.cut()
         await second.ended

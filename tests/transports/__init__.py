@@ -8,28 +8,50 @@ answers :meth:`Client.responses` reads. :class:`ServerCase` makes them, and watc
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import ANY
 
 from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IAddress, IProtocol
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
-from twisted.logger import LogEvent, formatEvent, globalLogPublisher
+from twisted.logger import LogEvent, Logger, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
-from siotwisted import Config, SocketIO, SocketIOResource
+from siotwisted.admission import Admission
 from siotwisted.clientfiles import ClientFiles
-from siotwisted.namespaces import Connection
-from siotwisted.packets import Reason
+from siotwisted.config import Config
+from siotwisted.dialects.engineio import ENGINES
+from siotwisted.dialects.routing import Router
+from siotwisted.errors import QueueFull
+from siotwisted.handshake import Handshake
+from siotwisted.outgoing import Outgoing
+from siotwisted.packets import Packet, Reason, messagePacket
+from siotwisted.registry import SessionRegistry
+from siotwisted.resource import SocketIOResource
+from siotwisted.session import Session
 
-__all__ = ["ADDRESS", "COMMON", "GET_TRANSPORTS", "Client", "Response", "Server", "ServerCase", "SilentSite"]
+__all__ = [
+    "ADDRESS",
+    "COMMON",
+    "GET_TRANSPORTS",
+    "Application",
+    "Client",
+    "Connection",
+    "Response",
+    "Server",
+    "ServerCase",
+    "SilentSite",
+]
+
+_log = Logger()
 
 ADDRESS = "192.0.2.7"
 #: The headers of every answer of the endpoint, whatever it says.
@@ -224,13 +246,127 @@ class SilentSite(Site):
         """Write nothing."""
 
 
+class Connection:
+    """
+    One client, as the application of these tests knows it.
+
+    :ivar id: the id of its session.
+    :ivar handshake: its first request.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.id = session.id
+        self.session = session
+        self.handshake = session.handshake
+
+    @property
+    def transport(self) -> str:
+        """The transport that it uses."""
+        return self.session.transportName
+
+    def send(self, data: object) -> None:
+        """Send it a message."""
+        self.session.send(Outgoing(messagePacket(data)))
+
+    def close(self) -> None:
+        """End its session."""
+        self.session.close(Reason.SERVER_DISCONNECT)
+
+
 @dataclass
 class Notes:
     """What the application was told."""
 
     connected: list[Connection] = field(default_factory=list)
     messages: list[Any] = field(default_factory=list)
+    packets: list[Packet] = field(default_factory=list)
     disconnected: list[tuple[str, Reason]] = field(default_factory=list)
+
+
+class Application:
+    """
+    The application of a server: it takes notes, and calls whom a test names.
+
+    :ivar registry: the sessions.
+    :ivar admission: the door.
+    """
+
+    def __init__(self, clock: Clock, config: Config | None = None, router: Router | None = None) -> None:
+        self.config = config or Config()
+        self.registry = SessionRegistry(clock, self.config, self)
+        if router is None:
+            router = Router({codec.name: codec for codec in self.config.codecs}, ENGINES)
+        self.admission = Admission(self.registry, router)
+        self.notes = Notes()
+        self._connections: dict[str, Connection] = {}
+        self._onConnect: list[Callable[[Connection], object]] = []
+        self._onMessage: list[Callable[[Connection, Any], object]] = []
+        self._onDisconnect: list[Callable[[Connection, Reason], object]] = []
+
+    def onConnect(self, handler: Callable[[Connection], object]) -> Callable[[Connection], object]:
+        """Call it for every client."""
+        self._onConnect.append(handler)
+        return handler
+
+    def onMessage(self, handler: Callable[[Connection, Any], object]) -> Callable[[Connection, Any], object]:
+        """Call it for every packet, with its data."""
+        self._onMessage.append(handler)
+        return handler
+
+    def onDisconnect(self, handler: Callable[[Connection, Reason], object]) -> Callable[[Connection, Reason], object]:
+        """Call it for every client that is gone."""
+        self._onDisconnect.append(handler)
+        return handler
+
+    def authorize(self, handler: Callable[[Handshake], Any]) -> Callable[[Handshake], Any]:
+        """Ask it about every client."""
+        self.admission.authorizers.append(handler)
+        return handler
+
+    def getConnection(self, id: str) -> Connection | None:
+        """The client of this id."""
+        return self._connections.get(id)
+
+    def broadcast(self, data: object, *excluded: Connection) -> int:
+        """Send one message to everybody but some; how many took it."""
+        outgoing, accepted = Outgoing(messagePacket(data)), 0
+        for connection in self._connections.values():
+            if connection not in excluded:
+                try:
+                    connection.session.send(outgoing)
+                except QueueFull:
+                    continue
+                accepted += 1
+        return accepted
+
+    def stop(self) -> Deferred[None]:
+        """End all sessions."""
+        return self.registry.stop()
+
+    def sessionOpened(self, session: Session) -> None:
+        """A client is there."""
+        connection = self._connections[session.id] = Connection(session)
+        self.notes.connected.append(connection)
+        for handler in self._onConnect:
+            handler(connection)
+
+    def packetReceived(self, session: Session, packet: Packet) -> None:
+        """It says something."""
+        self.notes.packets.append(packet)
+        self.notes.messages.append(packet.data)
+        for handler in self._onMessage:
+            try:
+                handler(self._connections[session.id], packet.data)
+            except Exception:
+                _log.failure("handler failed")
+
+    def sessionClosed(self, session: Session, reason: Reason) -> None:
+        """It is gone."""
+        connection = self._connections.pop(session.id, None)
+        if connection is not None:
+            self.notes.disconnected.append((session.id, reason))
+            for handler in self._onDisconnect:
+                handler(connection, reason)
 
 
 class Server:
@@ -239,20 +375,20 @@ class Server:
 
     :param config: its settings.
     :param clientFiles: what it serves beside the transports.
+    :param router: the URLs that it knows; those of all generations of Socket.IO if left out.
     :ivar endpoint: the path that it is at.
     :ivar notes: what its application was told.
     """
 
     endpoint = "/socket.io"
 
-    def __init__(self, config: Config | None = None, clientFiles: ClientFiles | None = None) -> None:
+    def __init__(
+        self, config: Config | None = None, clientFiles: ClientFiles | None = None, router: Router | None = None
+    ) -> None:
         self.clock = Clock()
         self.clock.advance(1_000_000)
-        self.sio = SocketIO(self.clock, config)
-        self.notes = Notes()
-        self.sio.onConnect(self.notes.connected.append)
-        self.sio.onMessage(lambda connection, message: self.notes.messages.append(message))
-        self.sio.onDisconnect(lambda connection, reason: self.notes.disconnected.append((connection.id, reason)))
+        self.sio = Application(self.clock, config, router)
+        self.notes = self.sio.notes
         root = Resource()
         root.putChild(b"socket.io", SocketIOResource(self.sio, clientFiles))
         self.site = SilentSite(root, timeout=None, reactor=self.clock)

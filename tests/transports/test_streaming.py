@@ -9,9 +9,9 @@ import json
 import re
 from typing import Any
 
-from siotwisted import Config, QueueFull
-from siotwisted.namespaces import Connection
-from tests.transports import COMMON, Client, Response, Server, ServerCase
+from siotwisted.config import Config
+from siotwisted.errors import QueueFull
+from tests.transports import COMMON, Client, Connection, Response, Server, ServerCase
 
 OPENING = b"<html><body>" + b" " * 244
 PART = b"Content-Type: text/plain; charset=UTF-8\n\n%b\n--socketio\n"
@@ -429,7 +429,7 @@ class SlowReaderTests(StreamCase):
         self.pause()
         accepted = []
         for number in range(5):
-            accepted.append(self.successResultOf(self.server.sio.broadcast(number)))
+            accepted.append(self.server.sio.broadcast(number))
             self.server.turn()
         self.assertEqual(accepted, [2, 2, 2, 1, 1])
         self.assertEqual(self.payloads(other), [f"~m~1~m~{number}" for number in range(5)])

@@ -25,7 +25,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from siotwisted.errors import ProtocolError
-from siotwisted.interfaces import IPacketReceiver
+from siotwisted.interfaces import IPacketReceiver, ISessionTransport
 from siotwisted.outgoing import Outgoing
 from siotwisted.packets import Kind, Packet, messagePacket
 from siotwisted.wire.codec import Codec
@@ -189,6 +189,45 @@ class Recorder:
         self.calls.append(list(packets))
 
 
+@implementer(ISessionTransport)
+class Transport:
+    """
+    A stream, a poll or a WebSocket that puts what it carries into brackets, and remembers what it wrote.
+
+    :ivar dressed: how often it was asked to.
+    """
+
+    name = "test"
+    ready = True
+
+    def __init__(self, form: str, streaming: bool = True, messages: bool = False, takesBytes: bool = True) -> None:
+        self.form = form
+        self.streaming = streaming
+        self.messages = messages
+        self.takesBytes = takesBytes
+        self.dressed = 0
+        self.writes: list[list[bytes]] = []
+        self.binary: list[bool] = []
+
+    def dress(self, data: str | bytes) -> bytes:
+        """Brackets: round ones for text."""
+        self.dressed += 1
+        if isinstance(data, str):
+            return f"{self.form}({data})".encode()
+        return self.form.encode("ascii") + b"[" + data + b"]"
+
+    def write(self, chunks: Sequence[bytes], binary: bool = False) -> None:
+        """Remember."""
+        self.writes.append(list(chunks))
+        self.binary.append(binary)
+
+    def loseConnection(self, chunks: Sequence[bytes] = (), binary: bool = False) -> None:
+        """Nothing to lose."""
+
+    def abortConnection(self) -> None:
+        """Nothing to lose."""
+
+
 def readAll(codec: type[Codec], payload: str, form: bool = False) -> tuple[list[Packet], bool]:
     """
     The good packets of a payload, and whether damage came after them.
@@ -207,6 +246,11 @@ def readAll(codec: type[Codec], payload: str, form: bool = False) -> tuple[list[
 def write(codec: type[Codec], *packets: Packet) -> str:
     """The payload of some packets."""
     return "".join(codec(Recorder()).encode(Outgoing(packet)) for packet in packets)
+
+
+def say(codec: type[Codec], *packets: Packet) -> str:
+    """The payload of some packets of any kind, in the words that the codec has for them."""
+    return "".join(text for packet in packets for text in codec(Recorder()).messages(Outgoing(packet)))
 
 
 def hearts(numbers: st.SearchStrategy[int]) -> st.SearchStrategy[Packet]:
@@ -353,7 +397,7 @@ class CodecChecks(SynchronousTestCase):
         """A frame is UTF-8, whatever its text, and has no boundary of a multipart stream in it."""
         codec = self.codec(Recorder())
         for packet in (Packet(Kind.MESSAGE, text), Packet(Kind.JSON, {text: [text]})):
-            frame = codec.frame(Outgoing(packet))
+            frame = codec.piece(Outgoing(packet), "")
             self.assertEqual(frame.decode("utf-8"), write(self.codec, packet))
             self.assertTrue(b"\n--" not in frame, frame)
 

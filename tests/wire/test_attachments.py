@@ -33,6 +33,12 @@ BINARY_VALUES = st.recursive(
 class TakeOutTests(SynchronousTestCase):
     """Bytes out of data."""
 
+    def test_released(self) -> None:
+        """Bytes that are gone are the caller's error."""
+        view = memoryview(b"a")
+        view.release()
+        self.assertRaises(EncodeError, takeOut, [view])
+
     def test_depthFirst(self) -> None:
         """Bytes are numbered depth first, each occurrence by itself, empty ones too; the original stays as it is."""
         same = b"\1"

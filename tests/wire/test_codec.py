@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyClass, verifyObject
 
-from siotwisted.errors import EncodeError, ProtocolError
+from siotwisted.errors import EncodeError, ProtocolError, UnsupportedByClient
 from siotwisted.interfaces import ICodec, IPacketReceiver, ISessionTransport
 from siotwisted.outgoing import Outgoing
 from siotwisted.packets import Kind, Packet, messagePacket
@@ -46,35 +46,6 @@ class LineCodec(Codec):
                 yield Packet(Kind.HEARTBEAT, line[1:])
             else:
                 yield Packet(Kind.JSON, loads(line), "form" if form else "/")
-
-
-@implementer(ISessionTransport)
-class Transport:
-    """A transport that puts frames into brackets, and remembers what it wrote."""
-
-    name = "test"
-    streaming = True
-    ready = True
-
-    def __init__(self, form: str) -> None:
-        self.form = form
-        self.dressed = 0
-        self.writes: list[list[bytes]] = []
-
-    def dress(self, frame: bytes) -> bytes:
-        """Brackets."""
-        self.dressed += 1
-        return self.form.encode("ascii") + b"(" + frame + b")"
-
-    def write(self, chunks: Sequence[bytes]) -> None:
-        """Remember."""
-        self.writes.append(list(chunks))
-
-    def loseConnection(self, farewell: Sequence[bytes] = ()) -> None:
-        """Nothing to lose."""
-
-    def abortConnection(self) -> None:
-        """Nothing to lose."""
 
 
 class PlainTextTests(SynchronousTestCase):
@@ -121,7 +92,7 @@ class CodecTests(SynchronousTestCase):
         for codec in (LineCodec, SIOCodec, SIOStreamingCodec):
             self.assertTrue(verifyClass(ICodec, codec))
             self.assertTrue(verifyObject(ICodec, codec(self.session)))
-        self.assertTrue(verifyObject(ISessionTransport, Transport("a")))
+        self.assertTrue(verifyObject(ISessionTransport, checks.Transport("a")))
 
     def test_names(self) -> None:
         """The names by which configurations and URLs call the two codecs."""
@@ -187,18 +158,26 @@ class CodecTests(SynchronousTestCase):
 
         self.assertRaises(ZeroDivisionError, LineCodec(Failing()).dataReceived, "1\n")
 
-    def test_frame(self) -> None:
-        """The frame is UTF-8, made once for all codecs of a class, and empty for a goodbye without a word."""
+    def test_messages(self) -> None:
+        """A packet is one frame, made once for all codecs of a class; what a client knows already has none."""
         outgoing = Outgoing(messagePacket("♥"))
-        frame = self.codec.frame(outgoing)
-        self.assertEqual(frame, '"♥"\n'.encode())
-        self.assertIs(LineCodec(self.session).frame(outgoing), frame)
-        self.assertEqual(LineCodec.encoded, 1)
-        self.assertEqual(SIOCodec(self.session).frame(outgoing), "~m~1~m~♥".encode())
-        self.assertEqual(self.codec.frame(Outgoing(Packet(Kind.CLOSE, ""))), b"")
+        self.assertEqual(self.codec.messages(outgoing), ('"♥"\n',))
+        self.assertEqual(self.codec.piece(outgoing, ""), '"♥"\n'.encode())
+        self.assertEqual(SIOCodec(self.session).messages(outgoing), ("~m~1~m~♥",))
+        for kind in (Kind.CLOSE, Kind.CONNECT, Kind.NOOP):
+            self.assertEqual(self.codec.messages(Outgoing(Packet(kind))), ())
+            self.assertEqual(self.codec.piece(Outgoing(Packet(kind)), ""), b"")
 
-    def test_frameFails(self) -> None:
-        """A packet that a codec can't write is its error, each time."""
+    def test_size(self) -> None:
+        """The size of a packet is that of its UTF-8, and is found out once for all codecs of a class."""
+        outgoing = Outgoing(messagePacket("♥"))
+        self.assertEqual([each.said(outgoing).size for each in (self.codec, LineCodec(self.session))], [6, 6])
+        self.assertEqual(LineCodec.encoded, 1)
+        self.assertEqual(SIOCodec(self.session).said(outgoing).size, 10)
+        self.assertEqual(self.codec.said(Outgoing(Packet(Kind.NOOP))).size, 0)
+
+    def test_unwritable(self) -> None:
+        """A packet that a codec can't write has no size: its client's generation lacks the words, each time."""
 
         class Picky(LineCodec):
             """A codec that refuses."""
@@ -209,13 +188,67 @@ class CodecTests(SynchronousTestCase):
 
         outgoing = Outgoing(messagePacket("a"))
         for _ in range(2):
-            self.assertRaises(EncodeError, Picky(self.session).frame, outgoing)
-        self.assertEqual(self.codec.frame(outgoing), b'"a"\n')
+            error = self.assertRaises(UnsupportedByClient, Picky(self.session).said, outgoing)
+            self.assertEqual(str(error), "no")
+        self.assertEqual(self.codec.said(outgoing).size, 4)
+
+    def test_unsupported(self) -> None:
+        """Socket.IO 0.6 has neither namespaces nor answers nor bytes, and few kinds of packets."""
+        for packet in (
+            Packet(Kind.MESSAGE, "a", "/chat"),
+            Packet(Kind.EVENT, ["a"], "/chat"),
+            Packet(Kind.EVENT, ["a"], "/", 1),
+            Packet(Kind.JSON, [b"a"]),
+            Packet(Kind.JSON, b"a"),
+            Packet(Kind.EVENT, ["a", {"b": b"c"}]),
+            Packet(Kind.EVENT, ["message", b"c"]),
+            Packet(Kind.ACK, [], "/", 1),
+            Packet(Kind.ACK, []),
+            Packet(Kind.DISCONNECT),
+            Packet(Kind.ERROR, {"message": "no"}),
+            Packet(Kind.PING),
+        ):
+            for codec in (LineCodec, SIOCodec, SIOStreamingCodec):
+                self.assertRaises(UnsupportedByClient, codec(self.session).said, Outgoing(packet))
+
+    def test_events(self) -> None:
+        """The event ``message`` with one argument is that message; any other is an object with its name."""
+        rows: tuple[tuple[list[object], str], ...] = (
+            (["message", "a"], "~m~1~m~a"),
+            (["message", {"a": 1}], '~m~10~m~~j~{"a":1}'),
+            (["message", 7], "~m~1~m~7"),
+            (["message"], '~m~31~m~~j~{"name":"message","args":[]}'),
+            (["message", 1, 2], '~m~34~m~~j~{"name":"message","args":[1,2]}'),
+            (["news", "a"], '~m~31~m~~j~{"name":"news","args":["a"]}'),
+            (["news"], '~m~28~m~~j~{"name":"news","args":[]}'),
+        )
+        for data, frame in rows:
+            self.assertEqual(checks.say(SIOCodec, Packet(Kind.EVENT, data)), frame)
+
+    def test_numbers(self) -> None:
+        """Numbers travel as text, as the first servers sent them."""
+        for number, text in ((7, "7"), (-1.5, "-1.5"), (True, "true"), (1e300, "1e+300")):
+            self.assertEqual(checks.say(SIOCodec, messagePacket(number)), f"~m~{len(text)}~m~{text}")
+        self.assertEqual(checks.say(SIOCodec, messagePacket(float("nan"))), "~m~7~m~~j~null")
+
+    def test_binaryMessage(self) -> None:
+        """Clients of 0.6 send text."""
+        self.assertRaises(ProtocolError, self.codec.dataReceived, b"1\n")
+        self.assertRaises(ProtocolError, self.codec.messageReceived, b"1\n")
+
+    def test_messageReceived(self) -> None:
+        """A WebSocket message may have any number of frames."""
+        self.codec.messageReceived("1\n2\n")
+        self.assertEqual(self.session.calls, [[Packet(Kind.JSON, 1), Packet(Kind.JSON, 2)]])
+
+    def test_noProbe(self) -> None:
+        """A client of 0.6 does not try out WebSockets."""
+        self.assertRaises(ProtocolError, self.codec.readProbe, "2probe")
 
     def test_transport(self) -> None:
         """A codec knows the transport that it is connected to, and none before and after."""
         self.assertIs(self.codec.transport, None)
-        transport = Transport("a")
+        transport = checks.Transport("a")
         self.codec.makeConnection(transport)
         self.assertIs(self.codec.transport, transport)
         self.codec.connectionLost()
@@ -223,33 +256,58 @@ class CodecTests(SynchronousTestCase):
 
     def test_send(self) -> None:
         """Packets are written together, in order, each dressed as the transport likes it."""
-        transport = Transport("a")
+        transport = checks.Transport("a")
         self.codec.makeConnection(transport)
         self.codec.send([Outgoing(messagePacket(1)), Outgoing(Packet(Kind.HEARTBEAT, "5"))])
         self.codec.send([Outgoing(messagePacket([2]))])
-        self.assertEqual(transport.writes, [[b'a("1"\n)', b"a(!5\n)"], [b"a([2]\n)"]])
+        self.assertEqual(transport.writes, [[b'a["1"\n]', b"a[!5\n]"], [b"a[[2]\n]"]])
+        self.assertEqual(transport.binary, [False, False])
+
+    def test_unsaid(self) -> None:
+        """What has no words is no part of a payload."""
+        for streaming in (True, False):
+            transport = checks.Transport("a", streaming)
+            self.codec.makeConnection(transport)
+            self.codec.send([Outgoing(Packet(Kind.NOOP)), Outgoing(messagePacket([2])), Outgoing(Packet(Kind.CLOSE))])
+            self.assertEqual(transport.writes, [[b"a[[2]\n]"]])
+
+    def test_webSocket(self) -> None:
+        """On a WebSocket every frame is a message of its own."""
+        transport = checks.Transport("a", messages=True)
+        self.codec.makeConnection(transport)
+        self.codec.send([Outgoing(messagePacket([1])), Outgoing(Packet(Kind.NOOP)), Outgoing(messagePacket([2]))])
+        self.assertEqual(transport.writes, [[b"a([1]\n)", b"", b"a([2]\n)"]])
 
     def test_sharedDress(self) -> None:
-        """A broadcast is encoded once for each class of codec, and dressed once for each form of transport."""
-        transports = [Transport("a"), Transport("a"), Transport("b"), Transport("a")]
+        """A broadcast is dressed once for each form of transport and class of codec."""
+        transports = [checks.Transport("a"), checks.Transport("a"), checks.Transport("b"), checks.Transport("a")]
         outgoing = Outgoing(messagePacket("x"))
         for transport, codec in zip(transports, (LineCodec, LineCodec, LineCodec, SIOCodec), strict=True):
             connected = codec(self.session)
             connected.makeConnection(transport)
             connected.send([outgoing])
-        expected = [[[b'a("x"\n)']], [[b'a("x"\n)']], [[b'b("x"\n)']], [[b"a(~m~1~m~x)"]]]
+        expected = [[[b'a["x"\n]']], [[b'a["x"\n]']], [[b'b["x"\n]']], [[b"a[~m~1~m~x]"]]]
         self.assertEqual([transport.writes for transport in transports], expected)
         self.assertIs(transports[0].writes[0][0], transports[1].writes[0][0])
         self.assertEqual([transport.dressed for transport in transports], [1, 0, 1, 1])
-        self.assertEqual(LineCodec.encoded, 1)
+
+    def test_sharedMessages(self) -> None:
+        """So is one on WebSockets."""
+        transports = [checks.Transport(form, messages=True) for form in "aab"]
+        outgoing = Outgoing(messagePacket("x"))
+        for transport in transports:
+            connected = LineCodec(self.session)
+            connected.makeConnection(transport)
+            connected.send([outgoing])
+        self.assertEqual([transport.dressed for transport in transports], [1, 0, 1])
 
     def test_otherTransport(self) -> None:
         """After a change of transport, packets are written to the new one, in its form."""
-        first, second = Transport("a"), Transport("b")
+        first, second = checks.Transport("a"), checks.Transport("b")
         outgoing = Outgoing(messagePacket("x"))
         self.codec.makeConnection(first)
         self.codec.send([outgoing])
         self.codec.connectionLost()
         self.codec.makeConnection(second)
         self.codec.send([outgoing])
-        self.assertEqual((first.writes, second.writes), ([[b'a("x"\n)']], [[b'b("x"\n)']]))
+        self.assertEqual((first.writes, second.writes), ([[b'a["x"\n]']], [[b'b["x"\n]']]))

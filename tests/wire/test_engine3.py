@@ -15,7 +15,15 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from siotwisted.errors import EncodeError, ProtocolError
 from siotwisted.packets import Kind, Packet
-from siotwisted.wire.engine3 import Parser, decodeFrame, decodePayload, encodeFrame, encodePayload, parserOf
+from siotwisted.wire.engine3 import (
+    Parser,
+    decodeFrame,
+    decodePayload,
+    encodeFrame,
+    encodePayload,
+    isPayload,
+    parserOf,
+)
 from siotwisted.wire.wrappings import engineCall, engineText, formField, quoted
 from tests.wire import checks
 from tests.wire.test_engine4 import PACKETS, TEXTS, damagedTexts, goodOf, packetOf, readAll, wireOf
@@ -138,17 +146,12 @@ class JSONPTests(SynchronousTestCase):
 
     def checkResponse(self, row: checks.Row) -> None:
         """A payload is the row's script."""
-        script = engineCall(row["j"], quoted(row["payload"].encode("utf-8")))
+        script = engineCall(int(row["j"]), quoted(row["payload"].encode("utf-8")))
         self.assertEqual(script.decode("utf-8"), row["body"])
 
     def checkRequest(self, row: checks.Row) -> None:
         """A form has the row's payload."""
         self.assertEqual(engineText(formField(row["form_body"].encode("ascii"), b"d")), row["payload"])
-
-    def test_index(self) -> None:
-        """Only the digits of an index become part of the script, and there may be none."""
-        for index, kept in (("12abc", b"12"), ("", b""), ("0](alert(1));[", b"01"), ("\u0664", b"")):
-            self.assertEqual(engineCall(index, b"1:6"), b'___eio[%b]("1:6");' % kept)
 
     def test_escapedFeeds(self) -> None:
         """Only a backslash right before decides; further ones stay, and so does one without an ``n``."""
@@ -345,6 +348,20 @@ class BinaryFramingTests(SynchronousTestCase):
             with checks.boundedWork():
                 readAll(decodePayload(body))
                 parserOf(body)
+
+
+class IsPayloadTests(SynchronousTestCase):
+    """Whether a text is a whole body, whoever wrote it."""
+
+    def test_whole(self) -> None:
+        """The lengths of all packets are right."""
+        for body in ("0:", "1:2", "2:4a3:4é€", "1:21:3", "4:4😀a"):
+            self.assertTrue(isPayload(body), body)
+
+    def test_damaged(self) -> None:
+        """One of them is not, or is none."""
+        for body in ("", "2:4", "1:4a", "x", "1:", "2:4a3:4é"):
+            self.assertFalse(isPayload(body), body)
 
 
 class ParserOfTests(SynchronousTestCase):

@@ -6,6 +6,7 @@ would lose, payloads whole, cut and damaged, there and back, and the work that h
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -15,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from siotwisted.errors import EncodeError, ProtocolError
 from siotwisted.packets import Kind, Packet
-from siotwisted.wire.sio09 import Received, decode, encode, handshakeBody, payload
+from siotwisted.wire.sio09 import Received, decode, encode, framed, handshakeBody
 from tests.wire.checks import (
     AWKWARD,
     INTRUDERS,
@@ -57,6 +58,11 @@ AS_COUNTED = {
     "\ufffd5\ufffd3:::ajunk\ufffd3\ufffd2::": "a",
     "\ufffd8\ufffd3:::😀\ufffd3\ufffd2::": "😀\ufffd3",
 }
+
+
+def payload(packets: Sequence[str]) -> str:
+    """The body of a poll: one packet as it is, several in frames."""
+    return packets[0] if len(packets) == 1 else "".join(map(framed, packets))
 
 
 def received(row: Row) -> Received:

@@ -169,6 +169,7 @@ class EncodeTests(SynchronousTestCase):
             Packet(Kind.EVENT, {"a": 1}),
             Packet(Kind.EVENT, [True]),
             Packet(Kind.EVENT, [math.nan]),
+            Packet(Kind.EVENT, [math.inf]),
             Packet(Kind.EVENT, [b"a"]),
             Packet(Kind.EVENT, ["a", object()]),
             Packet(Kind.EVENT, ["a", {b"a": 1}]),

@@ -1,12 +1,18 @@
 """
-``websocketframe``: the frames, read back as RFC 6455 says.
+``websocketframe``: the frames, read back as RFC 6455 and RFC 7692 say.
 """
 
 from __future__ import annotations
 
+import zlib
+
+from autobahn.websocket.compress_deflate import PerMessageDeflate
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from siotwisted.wire.websocketframe import textFrame
+from siotwisted.wire.websocketframe import binaryFrame, deflatedFrame, textFrame
+from tests.wire import checks
 
 
 def parse(frame: bytes) -> tuple[int, int, bytes]:
@@ -48,3 +54,62 @@ class TextFrameTests(SynchronousTestCase):
         self.assertEqual(textFrame(b"Hello"), bytes.fromhex("810548656c6c6f"))
         self.assertEqual(textFrame(b"x" * 256)[:4], bytes.fromhex("817e0100"))
         self.assertEqual(textFrame(b"x" * 65536)[:10], bytes.fromhex("817f0000000000010000"))
+
+
+class BinaryFrameTests(SynchronousTestCase):
+    """Frames of bytes, which differ in the first byte alone."""
+
+    def test_bytes(self) -> None:
+        """A frame is the whole of a binary message; the examples of the RFC have these heads."""
+        self.assertEqual(binaryFrame(b""), b"\x82\x00")
+        self.assertEqual(binaryFrame(b"\xff" * 256), bytes.fromhex("827e0100") + b"\xff" * 256)
+        self.assertEqual(binaryFrame(b"x" * 65536)[:10], bytes.fromhex("827f0000000000010000"))
+
+
+def inflate(*frames: bytes) -> list[bytes]:
+    """The payloads of compressed frames, read by a client that keeps its window from message to message."""
+    window = zlib.decompressobj(wbits=-15)
+    return [window.decompress(parse(frame)[2] + b"\0\0\xff\xff") for frame in frames]
+
+
+class DeflatedFrameTests(SynchronousTestCase):
+    """Compressed frames, which any client of permessage-deflate can read."""
+
+    def test_bytes(self) -> None:
+        """The example of RFC 7692, as text and as bytes; an empty message is one byte."""
+        self.assertEqual(deflatedFrame(b"Hello", False), bytes.fromhex("c107f248cdc9c90700"))
+        self.assertEqual(deflatedFrame(b"Hello", True), bytes.fromhex("c207f248cdc9c90700"))
+        self.assertEqual(deflatedFrame(b"", False), bytes.fromhex("c10100"))
+
+    def test_sameMessageTwice(self) -> None:
+        """A message does not lean on the one before it, which was the same: each frame can be read alone."""
+        frame = deflatedFrame(b"a message " * 50, False)
+        self.assertLess(len(frame), 40)
+        self.assertEqual(inflate(frame), [b"a message " * 50])
+        self.assertEqual(inflate(frame, frame), [b"a message " * 50] * 2)
+
+    def test_large(self) -> None:
+        """A payload larger than the window comes back, and the length of the frame is that of what was compressed."""
+        payload = b"".join(number.to_bytes(4, "big") for number in range(100_000))
+        frame = deflatedFrame(payload, True)
+        self.assertEqual(parse(frame)[:2], (0xC2, 127))
+        self.assertEqual(inflate(frame), [payload])
+
+    @checks.PROPERTY
+    @given(st.lists(st.binary()))
+    def test_comesBack(self, payloads: list[bytes]) -> None:
+        """Any messages come back, whether the client keeps its window or not."""
+        frames = [deflatedFrame(payload, True) for payload in payloads]
+        self.assertEqual(inflate(*frames), payloads)
+        self.assertEqual([inflate(frame)[0] for frame in frames], payloads)
+
+    def test_asAutobahn(self) -> None:
+        """The payload is what Autobahn sends of its first message, and Autobahn reads it."""
+        for payload in (b"x", b"Hello" * 20, bytes(range(256)) * 10):
+            server = PerMessageDeflate(True, True, True, 15, 15, 8)
+            server.start_compress_message()
+            compressed = server.compress_message_data(payload) + server.end_compress_message()
+            self.assertEqual(parse(deflatedFrame(payload, True))[2], compressed)
+            client = PerMessageDeflate(False, True, True, 15, 15, 8)
+            client.start_decompress_message()
+            self.assertEqual(client.decompress_message_data(compressed + b"\0\0\xff\xff"), payload)

@@ -21,12 +21,18 @@ from siotwisted.wire.codec import Codec
 from siotwisted.wire.sio06 import SIOCodec
 from siotwisted.wire.sio06streaming import SIOStreamingCodec
 from siotwisted.wire.wrappings import (
+    HTMLFILE_09_OPENING,
     HTMLFILE_OPENING,
     MULTIPART_OPENING,
+    engineCall,
     formField,
+    htmlfile09Script,
     htmlfileScript,
+    jsonp09Call,
     jsonpCall,
+    jsonpError,
     multipartPart,
+    posted09,
     quoted,
 )
 from tests.wire import checks
@@ -44,7 +50,7 @@ HOSTILE = st.lists(
 
 def frameOf(codec: type[Codec], message: object) -> bytes:
     """The frame of a message."""
-    return codec(checks.Recorder()).frame(Outgoing(messagePacket(message)))
+    return codec(checks.Recorder()).piece(Outgoing(messagePacket(message)), "")
 
 
 class ScriptTests(SynchronousTestCase):
@@ -73,15 +79,44 @@ class ScriptTests(SynchronousTestCase):
         self.assertEqual(inside, quoted("".join(texts).encode("utf-8")))
 
     def test_jsonp(self) -> None:
-        """A JSONP answer calls the callback of its index."""
+        """A JSONP answer calls the callback of its index, whose name depends on the generation."""
         self.assertEqual(jsonpCall(0, b""), b'io.JSONP[0]._("");')
         self.assertEqual(jsonpCall(12, quoted(b'~m~1~m~"')), b'io.JSONP[12]._("~m~1~m~\\"");')
+        self.assertEqual(jsonp09Call(0, b""), b'io.j[0]("");')
+        self.assertEqual(jsonp09Call(12, quoted(b'3:::"')), b'io.j[12]("3:::\\"");')
+        self.assertEqual(engineCall(12, quoted(b'3:4"a')), b'___eio[12]("3:4\\"a");')
+
+    def test_jsonpError(self) -> None:
+        """A handshake is refused with an error in place of the answer, whose text can't get out of its string."""
+        self.assertEqual(jsonpError(0, "handshake unauthorized"), b'io.j[0](new Error("handshake unauthorized"));')
+        self.assertEqual(
+            jsonpError(3, '"); é</script>'), 'io.j[3](new Error("\\"); é\\u003c/script\\u003e"));'.encode()
+        )
 
     def test_htmlfile(self) -> None:
         """An htmlfile stream begins with a page that is long enough to be shown, and says each payload in a script."""
         self.assertEqual(HTMLFILE_OPENING, b"<html><body>" + b" " * 244)
         self.assertEqual(len(HTMLFILE_OPENING), 256)
         self.assertEqual(htmlfileScript(b"~m~2~m~hi"), b'<script>parent.s._("~m~2~m~hi", document);</script>')
+
+    def test_htmlfile09(self) -> None:
+        """The page of 0.9 defines what its scripts call, and their slashes are escaped."""
+        self.assertEqual(len(HTMLFILE_09_OPENING), 256)
+        self.assertEqual(
+            HTMLFILE_09_OPENING.rstrip(b" "),
+            b"<html><body><script>var _ = function (msg) { parent.s._(msg, document); };</script>",
+        )
+        self.assertEqual(htmlfile09Script(b"3:::a/b\\/"), b'<script>_("3:::a\\/b\\\\\\/");</script>')
+
+    @checks.PROPERTY
+    @given(HOSTILE.map(lambda text: text.encode("utf-8", "replace")))
+    def test_htmlfile09IsSafe(self, frame: bytes) -> None:
+        """Any frame is read back from the script, which ends once; the only slash unescaped is of its end tag."""
+        script = htmlfile09Script(frame)
+        head, inside, end = script[:11], script[11:-12], script[-12:]
+        self.assertEqual((head, end), (b'<script>_("', b'");</script>'))
+        self.assertEqual(json.loads(b'"%b"' % inside), frame.decode("utf-8"))
+        self.assertEqual(re.findall(rb"[<>&]|(?<!\\)/", inside), [])
 
     @checks.PROPERTY
     @given(HOSTILE)
@@ -202,3 +237,40 @@ class FormFieldTests(SynchronousTestCase):
                     formField(b"data=" + piece * (checks.MEGABYTE // len(piece)), b"data")
                 except ProtocolError:
                     pass
+
+
+class Posted09Tests(SynchronousTestCase):
+    """What JSONP clients of 0.7 to 0.9 post."""
+
+    def test_json(self) -> None:
+        """From 0.8.6 on it is JSON, as the clients were seen to send it, and no form has changed it."""
+        self.assertEqual(posted09(b"d=%223%3A%3A%3Ahi%22"), ("3:::hi", False))
+        self.assertEqual(posted09(b"d=%223%3A%3A%3Aa%5Cr%5Cn%5C%22%5Cud83d%22"), ('3:::a\r\n"\ud83d', False))
+
+    def test_bare(self) -> None:
+        """Before that it is the payload itself, whose line breaks a form has changed."""
+        self.assertEqual(posted09(b"d=3%3A%3A%3Ahi%0D%0A"), ("3:::hi\r\n", True))
+        self.assertEqual(posted09(b"d=%EF%BF%BD3%EF%BF%BD2%3A%3A"), ("\ufffd3\ufffd2::", True))
+        self.assertEqual(posted09(b"d=3:::%22a%22"), ('3:::"a"', True))
+        self.assertEqual(posted09(b"d="), ("", True))
+
+    def test_refused(self) -> None:
+        """Damaged JSON, more after it, and a form without the field, are refused."""
+        for body in (b"d=%22", b"d=%22a%22b", b"d=%22%5Cx%22", b"d=%22a%0A%22", b"data=%22a%22", b"d=1&d=2", b""):
+            self.assertRaises(ProtocolError, posted09, body)
+
+    @checks.PROPERTY
+    @given(st.text(st.characters()))
+    def test_comesBack(self, payload: str) -> None:
+        """Whatever a client wraps comes back; half a character too, which its JSON writes as an escape."""
+        body = urlencode({"d": json.dumps(payload)}).encode("ascii")
+        self.assertEqual(posted09(body), (checks.asJavaScript(payload), False))
+
+    @checks.PROPERTY
+    @given(st.binary() | st.lists(st.sampled_from([b"d=", b"%22", b'"', b"\\", b"u", b"%5C", b"\xff"])).map(b"".join))
+    def test_anyBody(self, body: bytes) -> None:
+        """Any body is a text or a ProtocolError."""
+        try:
+            self.assertIsInstance(posted09(b"d=" + body)[0], str)
+        except ProtocolError:
+            pass

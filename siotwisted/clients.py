@@ -1,0 +1,331 @@
+"""
+The conversation with one client: which namespaces it joins and leaves, and where its packets go.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from siotwisted.config import Config
+from siotwisted.connections import Connection, Core
+from siotwisted.errors import (
+    ConnectionRefused,
+    EncodeError,
+    QueueFull,
+    SessionClosed,
+    UnsupportedByClient,
+)
+from siotwisted.handlers import waitable
+from siotwisted.outgoing import Outgoing
+from siotwisted.packets import Kind, Packet, Reason
+from siotwisted.session import Session
+
+__all__ = ["Client", "Directory"]
+
+#: How many namespaces one client may be in.
+_MOST = 32
+_ROOT = "/"
+
+
+class Directory(Protocol):
+    """Where a client finds namespaces: the server."""
+
+    @property
+    def config(self) -> Config:
+        """The settings."""
+
+    @property
+    def clock(self) -> IReactorTime:
+        """The time."""
+
+    def find(self, name: str, auth: Any) -> Core | Deferred[Core | None] | None:
+        """The namespace of this name; None if there is none. If an application must be asked first, a Deferred."""
+
+    def vacated(self, core: Core) -> None:
+        """Somebody has left this namespace, or was not let in."""
+
+
+class _Joining:
+    """
+    A client on its way into a namespace.
+
+    :ivar connection: its connection, as soon as there is one.
+    :ivar held: the packets that came for the namespace meanwhile.
+    :ivar thinking: what is being waited for.
+    :ivar over: whether it is not on its way any more.
+    """
+
+    __slots__ = ("connection", "held", "over", "thinking")
+
+    def __init__(self) -> None:
+        self.connection: Connection | None = None
+        self.held: deque[Packet] = deque()
+        self.thinking: Deferred[Any] | None = None
+        self.over = False
+
+    async def wait(self, result: object) -> Any:
+        """What a result comes to."""
+        later = waitable(result)
+        if later is None:
+            return result
+        self.thinking = later
+        try:
+            return await later
+        finally:
+            self.thinking = None
+
+
+class Client:
+    """
+    One client.
+
+    :ivar connections: those that have joined, by namespace.
+    """
+
+    __slots__ = ("_alarm", "_directory", "_joining", "_left", "connections", "session")
+
+    _log = Logger()
+
+    def __init__(self, session: Session, directory: Directory) -> None:
+        self.session = session
+        self.connections: dict[str, Connection] = {}
+        self._directory = directory
+        self._joining: dict[str, _Joining] = {}
+        #: Namespaces that it was told to leave, as what it sent before it knew may still come.
+        self._left: set[str] = set()
+        self._alarm: IDelayedCall | None = None
+
+    # What its session tells.
+
+    def opened(self) -> None:
+        """The client is there."""
+        if self.session.dialect.joinsRoot:
+            self._join(_ROOT, None)
+        else:
+            self._expectJoin()
+
+    def received(self, packet: Packet) -> None:
+        """The client sent a packet."""
+        if self._joining and packet.namespace in self._joining:
+            self._hold(self._joining[packet.namespace], packet)
+            return
+        connection = self.connections.get(packet.namespace)
+        if connection is not None:
+            self._deliver(connection, packet)
+        elif packet.kind is Kind.CONNECT:
+            self._join(packet.namespace, packet.data)
+        elif packet.namespace not in self._left:
+            self._object()
+
+    def ended(self, reason: Reason) -> None:
+        """The session has ended."""
+        self._stopAlarm()
+        for name in list(self._joining):
+            self._abandon(name)
+        for connection in list(self.connections.values()):
+            self.leave(connection, reason)
+
+    # What its connections ask for.
+
+    def leave(self, connection: Connection, reason: Reason) -> None:
+        """Take a connection out of its namespace, once; the client knows."""
+        name = connection.core.name
+        if self.connections.get(name) is connection:
+            del self.connections[name]
+            self._joining.pop(name, None)
+            connection.left(reason)
+            self._directory.vacated(connection.core)
+
+    def dismiss(self, connection: Connection) -> None:
+        """Tell the client that it has left this namespace. It is refused if it is just about to join."""
+        name = connection.core.name
+        if connection.joined is None:
+            connection.left()
+            return
+        if self.connections.get(name) is not connection:
+            return
+        try:
+            self._send(Packet(Kind.DISCONNECT, None, name))
+        except UnsupportedByClient:
+            self.session.close(Reason.SERVER_DISCONNECT)
+        if len(self._left) < _MOST:
+            self._left.add(name)
+        self.leave(connection, Reason.SERVER_DISCONNECT)
+
+    def close(self) -> None:
+        """Tell the client that it has left all namespaces, and end the session."""
+        for name in sorted(self.connections, key=_ROOT.__eq__):  # to leave the root may mean to leave them all
+            try:
+                self._send(Packet(Kind.DISCONNECT, None, name))
+            except UnsupportedByClient:
+                pass  # the end of the session says it
+        self.session.close(Reason.SERVER_DISCONNECT)
+
+    # Packets.
+
+    def _deliver(self, connection: Connection, packet: Packet) -> None:
+        kind = packet.kind
+        if kind is Kind.EVENT or kind is Kind.MESSAGE or kind is Kind.JSON:
+            connection.received(packet)
+        elif kind is Kind.ACK:
+            connection.answered(packet)
+        elif kind is Kind.RECEIPT:
+            self._send(Packet(Kind.ACK, [], packet.namespace, packet.id))
+        elif kind is Kind.DISCONNECT:
+            self.leave(connection, Reason.CLIENT_DISCONNECT)
+        else:
+            self._object()
+
+    def _hold(self, joining: _Joining, packet: Packet) -> None:
+        """A packet for a namespace that the client is not in yet, or whose handlers have just begun to hear of it."""
+        kind = packet.kind
+        if kind is Kind.DISCONNECT:
+            connection = self.connections.get(packet.namespace)
+            if connection is None:
+                self._abandon(packet.namespace)
+            else:
+                self.leave(connection, Reason.CLIENT_DISCONNECT)
+        elif kind is Kind.CONNECT or kind is Kind.ERROR:
+            self._object()
+        elif len(joining.held) < self._directory.config.queueMessages:
+            joining.held.append(packet)
+        else:
+            self._log.info("session {label}: too many packets before it has joined", label=self.session.label)
+            self.session.close(Reason.FORCED_CLOSE)
+
+    def _object(self) -> None:
+        """The client sent what has no place here."""
+        if self.session.dialect.strict and not self.session.closed:
+            self._log.info("session {label}: broke the rules of namespaces", label=self.session.label)
+            self.session.close(Reason.FORCED_CLOSE)
+
+    def _send(self, packet: Packet) -> None:
+        """Send a packet of our own. A client whose queue has no room for it can't be kept: it would never know."""
+        try:
+            self.session.send(Outgoing(packet))
+        except SessionClosed:
+            pass
+        except QueueFull:
+            if packet.kind is not Kind.ACK:
+                self.session.close(Reason.FORCED_CLOSE)
+
+    # Joining.
+
+    def _join(self, name: str, auth: Any) -> None:
+        self._left.discard(name)
+        if len(self.connections) + len(self._joining) >= _MOST:
+            self._refuse(name, "too many namespaces")
+            return
+        joining = self._joining[name] = _Joining()
+        Deferred.fromCoroutine(self._decide(name, auth, joining))
+
+    async def _decide(self, name: str, auth: Any, joining: _Joining) -> None:
+        """Ask everybody who has a say, then let the client in or refuse it."""
+        core: Core | None = None
+        refusal: ConnectionRefused | None = None
+        try:
+            core = await joining.wait(self._directory.find(name, auth))
+            if core is None:
+                raise ConnectionRefused("Invalid namespace")
+            core.joining += 1
+            if not joining.over:
+                joining.connection = connection = self._connection(core, name, auth)
+                for middleware in core.handlers.middleware:
+                    await joining.wait(middleware(connection))
+                    if joining.over or connection.joined is False:
+                        raise ConnectionRefused("disconnected")
+        except ConnectionRefused as error:
+            refusal = error
+        except (Exception, SystemExit) as error:
+            if not (joining.over and isinstance(error, CancelledError)):  # else the client has left meanwhile
+                self._log.failure("whether a client may join {namespace} can't be told", namespace=name)
+            refusal = ConnectionRefused("internal error")
+        if not joining.over:
+            if refusal is None and joining.connection is not None:
+                self._accept(name, joining, joining.connection)
+            else:
+                del self._joining[name]
+                joining.over = True
+                self._refuse(name, *(refusal.message, refusal.data) if refusal else ("internal error",))
+        if joining.connection is not None and not joining.connection.joined:
+            joining.connection.joined = False
+        if core is not None:
+            core.joining -= 1
+            self._directory.vacated(core)
+
+    def _connection(self, core: Core, name: str, auth: Any) -> Connection:
+        session = self.session
+        dialect, handshake = session.dialect, session.handshake
+        if auth is not None:
+            query = handshake.query
+            if dialect.joinsRoot and isinstance(auth, Mapping):  # it came as a query
+                query = {**query, **auth}
+            handshake = replace(handshake, auth=auth, query=query)
+        return Connection(dialect.connectionID(session.id, name), self, core, session, handshake)
+
+    def _accept(self, name: str, joining: _Joining, connection: Connection) -> None:
+        """Let the client in; what it sent meanwhile is heard when its connection is known."""
+        try:
+            self._send(Packet(Kind.CONNECT, {"sid": connection.id}, name))
+        except UnsupportedByClient:
+            pass  # it knows that it is in
+        if joining.over or self.session.closed:
+            return
+        self._stopAlarm()
+        self.connections[name] = connection
+        connection.entered()
+        connection.core.handlers.tell("connect", connection)
+        while joining.held and connection.connected:
+            self._deliver(connection, joining.held.popleft())
+        if self._joining.get(name) is joining:
+            del self._joining[name]
+
+    def _abandon(self, name: str) -> None:
+        """The client leaves before it has joined: whoever still thinks about it need not."""
+        joining = self._joining.pop(name)
+        joining.over = True
+        if joining.connection is not None and not joining.connection.joined:
+            joining.connection.joined = False
+        if joining.thinking is not None:
+            joining.thinking.cancel()
+
+    def _refuse(self, name: str, message: str, data: object = None) -> None:
+        reply: dict[str, object] = {"message": message}
+        if data is not None:
+            reply["data"] = data
+        try:
+            self._send(Packet(Kind.ERROR, reply, name))
+        except UnsupportedByClient:
+            if name == _ROOT:
+                self.session.close(Reason.SERVER_DISCONNECT)
+        except EncodeError:
+            self._log.failure("what a refusal says can't be sent")
+            if data is not None:
+                self._refuse(name, message)
+        if not self.connections and not self._joining:
+            self._expectJoin()
+
+    # Time.
+
+    def _expectJoin(self) -> None:
+        """The client is in no namespace: it has some time to join one."""
+        if self._alarm is None and not self.session.closed:
+            directory = self._directory
+            self._alarm = directory.clock.callLater(directory.config.connectTimeout, self._timedOut)
+
+    def _stopAlarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+
+    def _timedOut(self) -> None:
+        self._alarm = None
+        self._log.info("session {label}: joined no namespace in time", label=self.session.label)
+        self.session.close(Reason.FORCED_CLOSE)

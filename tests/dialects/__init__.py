@@ -1,0 +1,1 @@
+"""The generations of clients: their URLs, their words, and how they begin."""

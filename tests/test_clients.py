@@ -1,0 +1,503 @@
+"""
+The conversation with one client: joining, leaving, being refused, and the rules of what may come when.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs
+
+from siotwisted.config import Config
+from siotwisted.connections import Connection
+from siotwisted.errors import ConnectionRefused, EncodeError, SessionClosed
+from siotwisted.outgoing import Outgoing
+from siotwisted.packets import Kind, Reason
+from tests.fakes_application import NEW, OLD, SIMPLE, ApplicationCase, FakeDialect, FakeSession
+
+
+class NotingCase(ApplicationCase):
+    """Two namespaces whose handlers note what happens."""
+
+    def setUp(self) -> None:
+        """Note what happens in two namespaces."""
+        super().setUp()
+        self.chat = self.sio.of("/chat")
+        for namespace in (self.sio, self.chat):
+            for name in ("connect", "disconnecting", "disconnect", "message", "say"):
+                namespace.on(name, self.note(name))
+
+    def names(self) -> list[str]:
+        """What happened, without whom it happened to."""
+        return [call[0] for call in self.calls]
+
+
+class JoinTests(NotingCase):
+    """The way into a namespace."""
+
+    def test_connect(self) -> None:
+        """A client that joins is told its id before its handlers hear of it, and so before any event."""
+        self.sio.onConnect(lambda connection: connection.emit("hello"))
+        session = self.session()
+        self.assertEqual((session.sent, self.calls), ([], []))
+        session.says(Kind.CONNECT)
+        self.assertEqual(session.sent, [(Kind.CONNECT, {"sid": "s1/"}, "/", None), (Kind.EVENT, ["hello"], "/", None)])
+        self.assertEqual(self.calls, [("connect", self.connection(session))])
+
+    def test_implicit(self) -> None:
+        """Clients of some generations are joined to the root when they come; a connect of theirs is nothing new."""
+        session = self.session(OLD)
+        self.assertEqual(session.take(), [(Kind.CONNECT, {"sid": "s1"}, "/", None)])
+        session.says(Kind.CONNECT)
+        self.assertEqual((session.take(), self.names(), session.closed), ([], ["connect"], False))
+
+    def test_speechless(self) -> None:
+        """A client that has no words for it is in all the same."""
+        session = self.session(SIMPLE)
+        session.says(Kind.MESSAGE, "a")
+        self.assertEqual((session.sent, self.names()), ([], ["connect", "message"]))
+
+    def test_several(self) -> None:
+        """A client may be in several namespaces, in each as another connection, of the one session."""
+        session = self.session()
+        session.says(Kind.CONNECT)
+        session.says(Kind.CONNECT, None, "/chat")
+        root, chat = self.connection(session), self.connection(session, "/chat")
+        self.assertIsNot(root, chat)
+        self.assertIs(root.session, chat.session)
+        session.emits("say", 1, namespace="/chat")
+        self.assertEqual(self.calls[-1], ("say", chat, 1))
+
+    def test_auth(self) -> None:
+        """What a client says when it joins is in the handshake of that connection only."""
+        session = self.session()
+        session.says(Kind.CONNECT, {"token": "x"})
+        session.says(Kind.CONNECT, None, "/chat")
+        root, chat = self.connection(session), self.connection(session, "/chat")
+        self.assertEqual((root.handshake.auth, dict(root.query)), ({"token": "x"}, {"room": "blue", "t": "1"}))
+        self.assertIs(chat.handshake, session.handshake)
+        self.assertIsNone(chat.handshake.auth)
+
+    def test_query(self) -> None:
+        """If it comes as a query, it is merged over the first request's, too."""
+        session = self.session(OLD)
+        session.says(Kind.CONNECT, {"t": "2", "u": "3"}, "/chat")
+        chat = self.connection(session, "/chat")
+        self.assertEqual(dict(chat.query), {"room": "blue", "t": "2", "u": "3"})
+        self.assertEqual(chat.handshake.auth, {"t": "2", "u": "3"})
+        self.assertEqual(dict(self.connection(session).query), {"room": "blue", "t": "1"})
+
+    def test_unknown(self) -> None:
+        """There must be such a namespace. The client may go on."""
+        session = self.session()
+        session.says(Kind.CONNECT, None, "/nowhere")
+        self.assertEqual(session.take(), [(Kind.ERROR, {"message": "Invalid namespace"}, "/nowhere", None)])
+        session.says(Kind.CONNECT)
+        self.assertEqual(self.names(), ["connect"])
+
+    def test_tooMany(self) -> None:
+        """One client can be in 32 namespaces, those that it is about to join among them."""
+        waiting: Deferred[None] = Deferred()
+        for number in range(40):
+            self.sio.of(f"/n{number}").use(lambda connection: waiting)
+        session = self.session()
+        for number in range(33):
+            session.says(Kind.CONNECT, None, f"/n{number}")
+        self.assertEqual(session.take(), [(Kind.ERROR, {"message": "too many namespaces"}, "/n32", None)])
+        waiting.callback(None)
+        self.assertEqual(len(session.take()), 32)
+        session.says(Kind.CONNECT, None, "/n39")
+        self.assertEqual(session.take()[0][0], Kind.ERROR)
+        session.says(Kind.DISCONNECT, None, "/n0")
+        session.says(Kind.CONNECT, None, "/n39")
+        self.assertEqual(session.take()[0][0], Kind.CONNECT)
+
+    def test_noRoomForConnect(self) -> None:
+        """A client whose queue has no room for the answer is not in, and its session ends."""
+        session = self.session()
+        session.full = True
+        session.says(Kind.CONNECT)
+        self.assertEqual((session.reason, self.calls, dict(self.sio.connections)), (Reason.FORCED_CLOSE, [], {}))
+
+
+class MiddlewareTests(NotingCase):
+    """Those who are asked before a client is in."""
+
+    def wait(self) -> Deferred[None]:
+        """Middleware of the chat that waits for this."""
+        waiting: Deferred[None] = Deferred()
+        self.chat.use(lambda connection: waiting)
+        return waiting
+
+    def test_accept(self) -> None:
+        """All are asked in order, with the connection that is not in yet; what they do to it stays."""
+        seen: list[Any] = []
+
+        @self.chat.use
+        def first(connection: Connection) -> None:
+            seen.append((connection.connected, dict(self.chat.connections), connection.namespace.name))
+            connection.data["user"] = "x"
+            connection.join("early", "never")
+            connection.leave("never")
+            seen.append(connection.rooms)
+            self.assertRaises(SessionClosed, connection.emit, "too early")
+
+        @self.chat.use
+        async def second(connection: Connection) -> None:
+            seen.append("second")
+
+        connection, _ = self.client("/chat")
+        self.assertEqual(seen, [(False, {}, "/chat"), {"s1/chat", "early"}, "second"])
+        self.assertEqual((connection.data, connection.rooms), ({"user": "x"}, {"s1/chat", "early"}))
+        self.assertEqual(self.successResultOf(self.chat.to("early").fetchConnections()), [connection])
+
+    def test_refuse(self) -> None:
+        """A refusal says what the middleware says; nobody behind it is asked, and no handler hears of the client."""
+
+        def refuse(connection: Connection) -> None:
+            raise ConnectionRefused("go away", data={"code": 5})
+
+        self.chat.use(refuse)
+        self.chat.use(self.note("late"))
+        session = self.session()
+        session.says(Kind.CONNECT, None, "/chat")
+        self.assertEqual(session.take(), [(Kind.ERROR, {"message": "go away", "data": {"code": 5}}, "/chat", None)])
+        session.close(Reason.TRANSPORT_CLOSE)
+        self.assertEqual((self.calls, dict(self.chat.connections)), ([], {}))
+
+    def test_refuseUnsendable(self) -> None:
+        """A refusal whose data can't be written is made without it, and the log tells, once for each attempt."""
+
+        def refuse(connection: Connection) -> None:
+            raise ConnectionRefused("go away", data={1})
+
+        def send(outgoing: Outgoing, volatile: bool = False) -> bool:
+            if hopeless or "data" in outgoing.packet.data:
+                raise EncodeError("no")
+            session.sent.append((Kind.ERROR, outgoing.packet.data, "/chat", None))
+            return True
+
+        self.chat.use(refuse)
+        for hopeless in (False, True):
+            session = self.session()
+            session.send = send  # type: ignore[method-assign]
+            session.says(Kind.CONNECT, None, "/chat")
+            self.assertEqual([data for _, data, *_ in session.sent], [] if hopeless else [{"message": "go away"}])
+            self.assertEqual(len(self.flushLoggedErrors(EncodeError)), 2 if hopeless else 1)
+
+    def test_fails(self) -> None:
+        """One that fails refuses too, without a word of why to the client, and is logged once."""
+        self.chat.use(lambda connection: 1 / 0)
+        session = self.session()
+        session.says(Kind.CONNECT, None, "/chat")
+        self.assertEqual(session.take(), [(Kind.ERROR, {"message": "internal error"}, "/chat", None)])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_held(self) -> None:
+        """While one thinks, the client's packets for the namespace wait in order; those for others don't."""
+        waiting = self.wait()
+        session = self.session()
+        session.says(Kind.CONNECT, None, "/chat")
+        session.emits("say", 1, namespace="/chat", id=3)
+        session.says(Kind.MESSAGE, "two", "/chat")
+        session.says(Kind.CONNECT)
+        session.emits("say", 0)
+        self.assertEqual(self.names(), ["connect", "say"])
+        self.calls.clear()
+        session.take()
+        waiting.callback(None)
+        chat = self.connection(session, "/chat")
+        self.assertEqual(self.calls, [("connect", chat), ("say", chat, 1), ("message", chat, "two")])
+        self.assertEqual([kind for kind, *_ in session.take()], [Kind.CONNECT, Kind.ACK])
+
+    def test_heldThenRefused(self) -> None:
+        """If it is refused then, they are never heard; what still comes is against the rules."""
+        waiting = self.wait()
+        session = self.session()
+        session.says(Kind.CONNECT, None, "/chat")
+        session.emits("say", 1, namespace="/chat")
+        waiting.errback(ConnectionRefused("no"))
+        self.assertEqual((self.calls, session.closed), ([], False))
+        session.emits("say", 2, namespace="/chat")
+        self.assertEqual((self.calls, session.reason), ([], Reason.FORCED_CLOSE))
+
+    def test_heldWithinConnect(self) -> None:
+        """What comes while the connect handlers run waits behind what came before."""
+        waiting = self.wait()
+        session = self.session()
+        self.chat.onConnect(lambda connection: session.emits("say", 2, namespace="/chat"))
+        session.says(Kind.CONNECT, None, "/chat")
+        session.emits("say", 1, namespace="/chat")
+        waiting.callback(None)
+        self.assertEqual([call[2] for call in self.calls[1:]], [1, 2])
+        session.emits("say", 3, namespace="/chat")
+        self.assertEqual(self.calls[-1][2], 3)
+
+    def test_leavesMeanwhile(self) -> None:
+        """A client that leaves while one thinks is not waited for: nothing is delivered, nothing logged."""
+        for leave in (
+            lambda session: session.says(Kind.DISCONNECT, None, "/chat"),
+            lambda session: session.close(Reason.TRANSPORT_CLOSE),
+        ):
+            cancelled: list[object] = []
+            waiting: Deferred[None] = Deferred(cancelled.append)
+            self.chat._core.handlers.middleware[:] = [lambda connection, waiting=waiting: waiting]
+            session = self.session()
+            session.says(Kind.CONNECT, None, "/chat")
+            session.emits("say", 1, namespace="/chat")
+            leave(session)
+            self.assertEqual((len(cancelled), self.calls, session.sent), (1, [], []))
+            self.assertEqual(dict(self.chat.connections), {})
+
+    def test_stubborn(self) -> None:
+        """One that can't be cancelled, and lets a client in that has left, changes nothing."""
+        waiting: Deferred[None] = Deferred(lambda deferred: deferred.callback(None))
+        self.chat.use(lambda connection: waiting)
+        session = self.session()
+        session.says(Kind.CONNECT, None, "/chat")
+        session.says(Kind.DISCONNECT, None, "/chat")
+        self.assertEqual((session.sent, self.calls), ([], []))
+
+    def test_rejoinsMeanwhile(self) -> None:
+        """A client may leave and come back while one thinks: only the second time counts."""
+        waits: list[Deferred[None]] = []
+        self.chat.use(lambda connection: waits.append(Deferred()) or waits[-1])  # type: ignore[func-returns-value]
+        session = self.session()
+        for _ in range(2):
+            session.says(Kind.CONNECT, None, "/chat")
+            session.emits("say", len(waits), namespace="/chat")
+            if len(waits) == 1:
+                session.says(Kind.DISCONNECT, None, "/chat")
+        waits[1].callback(None)
+        self.assertEqual([call[2:] for call in self.calls], [(), (2,)])
+
+    def test_throwsOut(self) -> None:
+        """One that disconnects or closes the connection has refused it."""
+        self.chat.use(lambda connection: connection.disconnect())
+        session = self.session()
+        session.says(Kind.CONNECT, None, "/chat")
+        self.assertEqual(session.take(), [(Kind.ERROR, {"message": "disconnected"}, "/chat", None)])
+        self.sio.use(lambda connection: connection.close())
+        session.says(Kind.CONNECT)
+        self.assertEqual((session.sent, session.reason, self.calls), ([], Reason.SERVER_DISCONNECT, []))
+
+    def test_bound(self) -> None:
+        """Only so many packets may wait; with one more, the session ends."""
+        self.wait()
+        session = self.session()
+        session.says(Kind.CONNECT, None, "/chat")
+        for number in range(self.config.queueMessages):
+            session.emits("say", number, namespace="/chat")
+        self.assertFalse(session.closed)
+        session.emits("say", "more", namespace="/chat")
+        self.assertEqual((session.reason, self.calls), (Reason.FORCED_CLOSE, []))
+
+    def test_rootRefused(self) -> None:
+        """Refused in the root, a client that can't be told loses its session; another keeps it."""
+
+        def refuse(connection: Connection) -> None:
+            raise ConnectionRefused
+
+        self.sio.use(refuse)
+        simple, old = self.session(SIMPLE), self.session(OLD)
+        self.assertEqual(simple.reason, Reason.SERVER_DISCONNECT)
+        self.assertEqual(old.take(), [(Kind.ERROR, {"message": "not authorized"}, "/", None)])
+        self.assertFalse(old.closed)
+        self.clock.advance(self.config.connectTimeout)
+        self.assertEqual(old.reason, Reason.FORCED_CLOSE)
+
+    def test_rootThinks(self) -> None:
+        """While the root thinks, other namespaces are open."""
+        waiting: Deferred[None] = Deferred()
+        self.sio.use(lambda connection: waiting)
+        session = self.session(OLD)
+        session.says(Kind.CONNECT, None, "/chat")
+        session.says(Kind.MESSAGE, "a")
+        self.assertEqual(session.take(), [(Kind.CONNECT, {"sid": "s1"}, "/chat", None)])
+        waiting.callback(None)
+        self.assertEqual(self.names(), ["connect", "connect", "message"])
+
+
+class LeaveTests(NotingCase):
+    """The ways out."""
+
+    def assertLeft(self, connection: Connection, reason: Reason) -> None:
+        """Handlers were told once each, in order, with the reason, and the connection is nowhere."""
+        self.assertEqual(self.calls, [("disconnecting", connection, reason), ("disconnect", connection, reason)])
+        self.calls.clear()
+        self.assertFalse(connection.connected)
+        self.assertEqual(connection.rooms, frozenset())
+        self.assertIsNone(self.sio.getConnection(connection.id))
+        self.assertRaises(SessionClosed, connection.emit, "late")
+
+    def joined(self, dialect: FakeDialect = NEW) -> tuple[Connection, FakeSession]:
+        """A client in the root, and nothing noted yet."""
+        connection, session = self.client("/", dialect)
+        self.calls.clear()
+        return connection, session
+
+    def test_client(self) -> None:
+        """A client leaves one namespace; the session stays, and it can come back as another connection."""
+        connection, session = self.joined()
+        session.says(Kind.CONNECT, None, "/chat")
+        self.calls.clear()
+        session.take()
+        session.says(Kind.DISCONNECT)
+        self.assertLeft(connection, Reason.CLIENT_DISCONNECT)
+        self.assertEqual((session.sent, session.closed), ([], False))
+        self.assertTrue(self.connection(session, "/chat").connected)
+        session.says(Kind.CONNECT)
+        self.assertIsNot(self.connection(session), connection)
+
+    def test_server(self) -> None:
+        """The application makes it leave: it is told. What it sent before it knew is no offence."""
+        connection, session = self.joined()
+        connection.disconnect()
+        connection.disconnect()
+        self.assertEqual(session.take(), [(Kind.DISCONNECT, None, "/", None)])
+        self.assertLeft(connection, Reason.SERVER_DISCONNECT)
+        session.emits("say", 1)
+        self.assertEqual((self.calls, session.closed), ([], False))
+
+    def test_speechless(self) -> None:
+        """A client that can't be told loses its session."""
+        connection, session = self.joined(SIMPLE)
+        connection.disconnect()
+        self.assertLeft(connection, Reason.SERVER_DISCONNECT)
+        self.assertEqual(session.reason, Reason.SERVER_DISCONNECT)
+
+    def test_close(self) -> None:
+        """All namespaces are told, the root last, and then the session ends."""
+        connection, session = self.joined()
+        session.says(Kind.CONNECT, None, "/chat")
+        session.take()
+        self.calls.clear()
+        connection.close()
+        connection.close()
+        self.assertEqual(session.take(), [(Kind.DISCONNECT, None, "/chat", None), (Kind.DISCONNECT, None, "/", None)])
+        self.assertEqual(self.names(), ["disconnecting", "disconnect"] * 2)
+        self.assertEqual({call[2] for call in self.calls}, {Reason.SERVER_DISCONNECT})
+        simple, session = self.joined(SIMPLE)
+        simple.close()
+        self.assertEqual((session.sent, session.reason), ([], Reason.SERVER_DISCONNECT))
+
+    def test_session(self) -> None:
+        """The session ends: its reason is the connection's."""
+        connection, session = self.joined()
+        session.close(Reason.PING_TIMEOUT)
+        self.assertLeft(connection, Reason.PING_TIMEOUT)
+
+    def test_disconnecting(self) -> None:
+        """While it is leaving, its rooms are known, and it gets nothing any more; afterwards it has none."""
+        seen: list[Any] = []
+        self.sio.onDisconnecting(lambda connection, reason: seen.append((connection.rooms, connection.connected)))
+        self.sio.onDisconnecting(lambda connection, reason: seen.append(self.sio.to("blue").emit("left").result))
+        self.sio.onDisconnect(lambda connection, reason: seen.append(connection.rooms))
+        connection, session = self.joined()
+        connection.join("blue")
+        session.says(Kind.DISCONNECT)
+        self.assertEqual(seen, [({connection.id, "blue"}, False), (0, 1, 0), frozenset()])
+
+    def test_within(self) -> None:
+        """Handlers that disconnect and close again while it leaves change nothing."""
+        for event in ("disconnecting", "disconnect"):
+            self.sio.on(event, lambda connection, reason: (connection.disconnect(), connection.close()))
+        _, session = self.joined()
+        session.says(Kind.DISCONNECT)
+        self.assertEqual(self.names(), ["disconnecting", "disconnect"])
+        self.assertTrue(session.closed)
+
+    def test_withinConnect(self) -> None:
+        """A connect handler that throws the client out is the last; what waited is not heard."""
+        waiting: Deferred[None] = Deferred()
+        self.sio.use(lambda connection: waiting)
+        self.sio.onConnect(lambda connection: connection.disconnect())
+        self.sio.onConnect(self.note("late"))
+        session = self.session()
+        session.says(Kind.CONNECT)
+        session.emits("say", 1)
+        waiting.callback(None)
+        self.assertEqual(self.names(), ["connect", "disconnecting", "disconnect"])
+        self.assertEqual([kind for kind, *_ in session.sent], [Kind.CONNECT, Kind.DISCONNECT])
+        session.says(Kind.CONNECT)
+        self.assertEqual(self.names()[3:], ["connect", "disconnecting", "disconnect"])
+
+
+class RuleTests(NotingCase):
+    """What belongs nowhere."""
+
+    def test_strict(self) -> None:
+        """Strict clients lose their session for it, without an answer; others are not heard."""
+        offences = [
+            (Kind.EVENT, ["say"], "/chat"),
+            (Kind.MESSAGE, "a", "/chat"),
+            (Kind.ACK, [], "/chat"),
+            (Kind.DISCONNECT, None, "/chat"),
+            (Kind.CONNECT, None, "/"),
+            (Kind.ERROR, {"message": "x"}, "/"),
+            (Kind.ERROR, "x", "/chat"),
+        ]
+        for kind, data, namespace in offences:
+            for dialect in (NEW, OLD):
+                _, session = self.client("/", dialect)
+                self.calls.clear()
+                session.says(kind, data, namespace)
+                self.assertEqual(session.sent, [], kind)
+                self.assertEqual(session.reason, Reason.FORCED_CLOSE if dialect.strict else None, kind)
+                self.assertNotIn("say", self.names())
+                session.close(Reason.TRANSPORT_CLOSE)
+
+    def test_whileJoining(self) -> None:
+        """So it is for a second connect, or an error, while the first is thought about."""
+        self.chat.use(lambda connection: Deferred())
+        for kind in (Kind.CONNECT, Kind.ERROR):
+            for dialect in (NEW, OLD):
+                _, session = self.client("/", dialect)
+                session.says(Kind.CONNECT, None, "/chat")
+                session.says(kind, None, "/chat")
+                self.assertEqual((session.sent, session.closed), ([], dialect.strict))
+
+    def test_receipt(self) -> None:
+        """A client's library that wants to know that a packet arrived is told at once."""
+        _, session = self.client("/", OLD)
+        session.says(Kind.RECEIPT, None, "/", 4)
+        self.assertEqual(session.take(), [(Kind.ACK, [], "/", 4)])
+        session.full = True
+        session.says(Kind.RECEIPT, None, "/", 5)
+        self.assertFalse(session.closed)
+
+    def test_reserved(self) -> None:
+        """An event with a reserved name runs no handler and is no answer; the log tells once for each client."""
+        connection, session = self.client("/", OLD)
+        self.calls.clear()
+        self.sio.onAny(self.note("any"))
+        with capturedLogs() as events:
+            for name in ("connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"):
+                session.emits(name, "x", id=1)
+        self.assertEqual((self.calls, session.sent, len(events)), ([], [], 1))
+        self.assertTrue(connection.connected)
+
+
+class TimeTests(ApplicationCase):
+    """Clients that join nothing."""
+
+    config = Config(connectTimeout=10.0)
+
+    def test_timeout(self) -> None:
+        """The session of one that has joined nothing in time ends; who has may leave again, and stays."""
+        self.sio.of("/chat")
+        idle, refused, busy = self.session(), self.session(), self.session()
+        refused.says(Kind.CONNECT, None, "/nowhere")
+        busy.says(Kind.CONNECT, None, "/chat")
+        busy.says(Kind.DISCONNECT, None, "/chat")
+        self.clock.advance(9.9)
+        self.assertFalse(idle.closed)
+        self.clock.advance(0.1)
+        self.assertEqual([each.reason for each in (idle, refused)], [Reason.FORCED_CLOSE] * 2)
+        self.assertFalse(busy.closed)
+
+    def test_ends(self) -> None:
+        """A session that ends before needs no alarm."""
+        self.session().close(Reason.TRANSPORT_CLOSE)
+        self.assertEqual(self.clock.getDelayedCalls(), [])

@@ -1,0 +1,70 @@
+"""
+``engine``: Engine.IO without Socket.IO, from its URLs to its receiver.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from siotwisted.config import Config
+from siotwisted.engine import EngineIO
+from siotwisted.outgoing import Outgoing
+from siotwisted.packets import Kind, Packet, Reason
+from siotwisted.resource import SocketIOResource
+from siotwisted.session import Session
+from tests.fakes import EnginePoll, EngineSocket, FakeReceiver, attach, makeHandshake
+
+
+class EngineTests(SynchronousTestCase):
+    """One server."""
+
+    def setUp(self) -> None:
+        """Make it."""
+        self.clock = Clock()
+        self.receiver = FakeReceiver()
+        self.engine = EngineIO(self.clock, self.receiver)
+
+    def open(self, **query: str) -> Session:
+        """A new client."""
+        route = self.engine.admission.route([""], {"EIO": "4", **query})
+        assert route is not None and route.problem is None
+        return self.engine.registry.open(route, makeHandshake(query["transport"], **query))
+
+    def test_messages(self) -> None:
+        """Text and bytes, both ways, on a WebSocket and on polls."""
+        session = self.open(transport="websocket")
+        socket = attach(session, EngineSocket)
+        for data in ("é", b"\1"):
+            session.send(Outgoing(Packet(Kind.MESSAGE, data)))
+        self.clock.advance(0)
+        self.assertEqual(socket.sent[1:], ["4é", b"\1"])
+        socket.receive("4a", b"\2")
+        other = self.open(transport="polling", EIO="3")
+        poll = attach(other, EnginePoll)
+        other.send(Outgoing(Packet(Kind.MESSAGE, "b")))
+        self.clock.advance(0)
+        self.assertTrue(poll.writes[0].endswith(b"2:4b"))
+        other.dataReceived("2:4c")
+        self.assertEqual(self.receiver.packets, ["a", b"\2", "c"])
+
+    def test_stop(self) -> None:
+        """It ends all sessions, and lets nobody in."""
+        session = self.open(transport="polling")
+        attach(session, EnginePoll)
+        self.successResultOf(self.engine.stop())
+        self.assertEqual(self.receiver.reasons, [Reason.SERVER_SHUTTING_DOWN])
+        route = self.engine.admission.route([""], {"EIO": "4", "transport": "polling"})
+        assert route is not None
+        refusal = self.engine.admission.check(route, lambda name: None, False)
+        self.assertEqual(refusal and refusal.status, 503)
+
+    def test_config(self) -> None:
+        """The settings are those of any server; without any they are the defaults."""
+        self.assertEqual(self.engine.registry.config, Config())
+        config = Config(maxPayload=5)
+        self.assertIs(EngineIO(self.clock, self.receiver, config).registry.config, config)
+
+    def test_resource(self) -> None:
+        """It can be hung into a site."""
+        self.assertTrue(SocketIOResource(self.engine).isLeaf)
