@@ -23,16 +23,24 @@ if TYPE_CHECKING:
 
     from .npm import Release
 
-__all__ = ["Browser", "ChatPage", "Client", "Page"]
+__all__ = ["Browser", "ChatPage", "Client", "Driver", "Page"]
 
 #: How long a page waits for anything, in seconds; the driver gets longer, so that the page can tell what is missing.
 PATIENCE = 20.0
 
 SHIMMED = {"htmlfile", "xhr-multipart"}
 
+#: The application of the tests with the chat.
+ROOM = ("room.js",)
 
-class _Driver(ProcessProtocol):
-    """Numbers the commands it writes, and fires the Deferred of a command when its answer is read."""
+
+class Driver(ProcessProtocol):
+    """
+    Numbers the commands it writes, and fires the Deferred of a command when its answer is read.
+
+    :ivar ready: fires when the process takes commands
+    :ivar ended: fires when it is gone
+    """
 
     def __init__(self) -> None:
         # The driver sends answer 0 unasked, when the browser is there.
@@ -44,6 +52,7 @@ class _Driver(ProcessProtocol):
         self._count = 0
 
     def ask(self, command: str, arguments: dict[str, object]) -> Deferred[Any]:
+        """Write a command."""
         self._count += 1
         answer: Deferred[Any] = Deferred()
         self._waiting[self._count] = answer
@@ -53,6 +62,7 @@ class _Driver(ProcessProtocol):
         return answer
 
     def outReceived(self, data: bytes) -> None:
+        """Read answers."""
         *complete, rest = data.split(b"\n")
         for part in complete:
             self._lines.append(part)
@@ -66,12 +76,14 @@ class _Driver(ProcessProtocol):
         self._lines.append(rest)
 
     def errReceived(self, data: bytes) -> None:
+        """Keep it for the report."""
         self._errors += data
 
     def processEnded(self, reason: Failure) -> None:
+        """Fail what waits for an answer."""
         waiting, self._waiting = self._waiting, {}
         for answer in waiting.values():
-            answer.errback(RuntimeError("the browser's driver ended:\n" + self._errors.decode("utf-8", "replace")))
+            answer.errback(RuntimeError("the driver ended:\n" + self._errors.decode("utf-8", "replace")))
         self.ended.callback(None)
 
 
@@ -84,40 +96,60 @@ class Browser:
     :param modules: the ``node_modules`` folder that holds the driver
     :param chromium: the Chromium program
     :ivar pages: those that are open
+    :ivar version: that of Chromium, once it has started
     """
+
+    version: str
 
     def __init__(self, reactor: Any, node: str, modules: Path, chromium: str) -> None:
         self._reactor = reactor
         self.pages: list[_Tab] = []
-        self._driver = _Driver()
+        self._driver = Driver()
         script = Path(__file__).with_name("browser.mjs")
         reactor.spawnProcess(self._driver, node, [node, str(script), str(modules), chromium], env=None)
 
     async def started(self) -> None:
         """Wait until the browser takes commands."""
-        await self._driver.ready.addTimeout(60, self._reactor)
+        self.version = await self._driver.ready.addTimeout(60, self._reactor)
 
     async def ask(self, command: str, **arguments: object) -> Any:
         """Send a command to the driver, and return its answer."""
         return await self._driver.ask(command, arguments).addTimeout(PATIENCE + 20, self._reactor)
 
-    async def open(self, address: str, release: Release, transport: str) -> Page:
-        """Open a page with cookies of its own that has the bundle of a release, and the shim the transport needs."""
+    async def open(
+        self, address: str, release: Release, transport: str, folder: str = "/socket.io/", scripts: Sequence[str] = ROOM
+    ) -> Page:
+        """
+        Open a page with cookies of its own that has the bundle of a release, and the shim the transport needs.
+
+        :param address: of the server, or the origin of the page
+        :param release: whose bundle to load
+        :param transport: what the clients of the page will use
+        :param folder: where in the page's origin the bundles are
+        :param scripts: those of this package that the page loads, too
+        """
         shim = transport if transport in SHIMMED else None
-        bundle = f"/socket.io/{release.fileName}"
-        answer = await self.ask("open", address=address, bundle=bundle, shim=shim)
-        assert answer["version"] == release.client
+        bundle = folder + release.fileName
+        answer = await self.ask("open", address=address, bundle=bundle, scripts=scripts, shim=shim)
+        # Since 1.0 the script doesn't tell.
+        assert answer["version"] in (release.client, None)
         return Page(self, answer["page"], transport)
 
-    async def visit(self, address: str, width: int = 800, height: int = 600) -> ChatPage:
+    async def visit(
+        self, address: str, width: int = 1280, height: int = 800, webSockets: str = "served", delay: float = 0.0
+    ) -> ChatPage:
         """
         Open the chat's page with storage of its own.
 
         :param address: the page's address
         :param width: that of the window, in CSS pixels
         :param height: that of the window, in CSS pixels
+        :param webSockets: those that the page opens are "served", "held" until they are released, or "refused"
+        :param delay: how much longer every poll and every POST of the page takes, in seconds
         """
-        return ChatPage(self, await self.ask("visit", address=address, width=width, height=height))
+        window = {"width": width, "height": height}
+        number = await self.ask("visit", address=address, **window, webSockets=webSockets, delay=delay * 1000)
+        return ChatPage(self, number)
 
     async def closePages(self) -> list[str]:
         """Close all pages that are still open, and return their errors."""
@@ -189,6 +221,43 @@ class ChatPage(_Tab):
         """Click in the middle of an element, as soon as it can be clicked."""
         await self._ask("click", selector=selector)
 
+    async def release(self) -> None:
+        """Let the websockets pass that were held."""
+        await self._ask("release")
+
+    async def emulate(self, **media: str) -> None:
+        """Show the page as to someone with these preferences: ``colorScheme``, ``forcedColors``."""
+        await self._ask("emulate", media=media)
+
+    async def spoken(self) -> str:
+        """Return what a screen reader knows of the page, as an outline of roles and names."""
+        outline: str = await self._ask("spoken")
+        return outline
+
+    async def faint(self) -> list[str]:
+        """Describe all text that has too little contrast to what is behind it."""
+        found: list[str] = await self._ask("faint")
+        return found
+
+    async def tab(self) -> str:
+        """Press Tab, and return the id or the text of what has the focus then."""
+        focused: str = await self._ask("tab")
+        return focused
+
+    async def reload(self) -> None:
+        """Load the page again."""
+        await self._ask("reload")
+
+    async def style(self, selector: str, property: str) -> str:
+        """Return what a property of the first such element is in the end."""
+        value: str = await self._ask("style", selector=selector, property=property)
+        return value
+
+    async def texts(self, selector: str) -> list[str]:
+        """Return the texts of all such elements, shown or not."""
+        texts: list[str] = await self._ask("texts", selector=selector)
+        return texts
+
     async def press(self, selector: str, key: str) -> None:
         """Press a key in an element."""
         await self._ask("press", selector=selector, key=key)
@@ -197,14 +266,14 @@ class ChatPage(_Tab):
         """Scroll an element from where it is to its top, as someone would with the keyboard."""
         await self._ask("toTop", selector=selector)
 
-    async def write(self, text: str) -> None:
-        """Put a text into the composer in the place of what is there, and don't send it."""
-        await self._ask("write", selector="#input", text=text)
+    async def write(self, text: str, selector: str = "#input") -> None:
+        """Put a text into the composer, or another field, in the place of what is there, and don't send it."""
+        await self._ask("write", selector=selector, text=text)
 
-    async def say(self, text: str) -> None:
-        """Write a text into the composer, and press Enter."""
-        await self.write(text)
-        await self.press("#input", "Enter")
+    async def say(self, text: str, selector: str = "#input") -> None:
+        """Write a text into the composer, or another field, and press Enter."""
+        await self.write(text, selector)
+        await self.press(selector, "Enter")
 
     async def requests(self) -> list[str]:
         """Return the URLs of all that the page has asked for so far."""

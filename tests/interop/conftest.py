@@ -18,11 +18,11 @@ import pytest_twisted
 from twisted.internet.defer import Deferred
 
 from .browser import Browser
-from .npm import RELEASES, fetchBundle, installDriver
+from .npm import RELEASES, fetchBundles, installDriver
 from .siochat import Siochat
 
 
-def _program(*names: str) -> str:
+def program(*names: str) -> str:
     """Find a program by the first of these names there is; without it the tests are skipped, or failed in CI."""
     for name in names:
         found = shutil.which(name)
@@ -39,9 +39,9 @@ def browser() -> Iterator[Browser]:
     """One Chromium for the whole run."""
     from twisted.internet import reactor
 
-    node = _program("node", "nodejs")
-    _program("npm")
-    chromium = _program(os.environ.get("CHROMIUM") or "chromium", "chromium-browser", "google-chrome")
+    node = program("node", "nodejs")
+    program("npm")
+    chromium = program(os.environ.get("CHROMIUM") or "chromium", "chromium-browser", "google-chrome")
     browser = Browser(reactor, node, installDriver(), chromium)
     pytest_twisted.blockon(Deferred.fromCoroutine(browser.started()))
     yield browser
@@ -50,10 +50,9 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def clientFiles() -> Path:
-    """The folder of all bundles under test."""
-    _program("npm")
-    (folder,) = {fetchBundle(release).parent for release in RELEASES.values()}
-    return folder
+    """The folder of the bundles that the chat's tests use."""
+    program("npm")
+    return fetchBundles(RELEASES.values())
 
 
 @pytest_twisted.async_yield_fixture()

@@ -1,5 +1,5 @@
 // The application in the page: chats through the bundle that the page has loaded, and keeps what it hears for the
-// test to take. Every function of `window.room` can be called from Python by name.
+// test to take. Every function of `application` can be called from Python by name.
 "use strict";
 
 (function () {
@@ -51,7 +51,7 @@
     });
   }
 
-  window.room = {
+  window.application = {
     // Make a socket that knows this one transport, send it `queued` before it connects, connect it; its number.
     open(transport, queued) {
       // A jsonp transport puts its own scripts before what is now the page's first script; that may not be a script of
