@@ -1,5 +1,7 @@
 """
 The examples, and the README's chat, run as they are, but on a free port; and the codec of ``examples/lines.py``, alone.
+
+The client here, on Autobahn's WebSocket, shares no code with the server: it writes Socket.IO 5 by hand, or 4.
 """
 
 from __future__ import annotations
@@ -8,15 +10,21 @@ import json
 import re
 import socket
 import sys
+from collections.abc import Mapping
+from hashlib import sha256
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlencode
 
 import treq
+from autobahn.twisted.websocket import WebSocketClientFactory
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet import reactor as theReactor
+from twisted.internet.defer import Deferred, DeferredQueue
+from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import Agent, HTTPConnectionPool
 
@@ -24,6 +32,7 @@ from siotwisted.errors import ProtocolError
 from siotwisted.outgoing import Outgoing
 from siotwisted.packets import Kind, Packet
 from tests.integration.test_siochat import Poller, SiochatCase, frame
+from tests.integration.test_websocket import Client
 from tests.wire.checks import Recorder
 
 reactor: Any = theReactor
@@ -35,7 +44,8 @@ EXAMPLES = ROOT / "examples"
 RUN = """
 import sys
 from twisted.internet import reactor
-port, path = sys.argv[1:]
+port, path, *more = sys.argv[1:]
+sys.argv = [path, *more]
 source = open(path).read()
 assert "tcp:8080:" in source
 reactor.callWhenRunning(lambda: print(f"chat: open http://127.0.0.1:{port}/", flush=True))
@@ -50,8 +60,102 @@ def readmeChat() -> str:
     return "\n".join(line[4:] for line in block.splitlines() if line.startswith("    ") or not line)
 
 
+class SocketIOClient(Client):
+    """
+    A client of Socket.IO 1 to 4, on a WebSocket from the start.
+
+    :ivar revision: of Engine.IO: 3 or 4.
+    :ivar events: those that come: namespace, name and arguments.
+    """
+
+    revision = 4
+    _PACKET = re.compile(r"4([0-6])(?:[0-9]+-)?(?:(/[^,]*),)?([0-9]*)(.*)", re.DOTALL)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.events: DeferredQueue[tuple[str, list[Any]]] = DeferredQueue()
+        self._joining: dict[str, Deferred[Any]] = {}
+        self._calls: dict[int, Deferred[list[Any]]] = {}
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        """A packet has come. None of the examples sends bytes."""
+        assert not isBinary
+        text = payload.decode("utf-8")
+        match = self._PACKET.fullmatch(text)
+        if match is None:
+            if text == "2":
+                self.write("3")
+            return
+        kind, namespace, number, data = match.groups()
+        value = json.loads(data or "null")
+        if kind in "04":
+            joining = self._joining.pop(namespace or "/", None)
+            if joining is not None:
+                joining.callback((kind == "0", value))
+        elif kind == "2":
+            self.events.put((namespace or "/", value))
+        elif kind == "3":
+            self._calls.pop(int(number)).callback(value)
+
+    def write(self, text: str) -> None:
+        """Send a packet."""
+        self.sendMessage(text.encode("utf-8"))
+
+    async def join(self, namespace: str = "/", auth: Mapping[str, str] | None = None) -> tuple[bool, Any]:
+        """Join a namespace: whether it was possible, and what the server says with it."""
+        joining = self._joining[namespace] = Deferred()
+        if self.revision == 4:
+            self.write(f"40{namespace},{json.dumps(auth or {})}")
+        elif namespace != "/":
+            self.write(f"40{namespace}{'?' if auth else ''}{urlencode(auth or {})},")
+        answer: tuple[bool, Any] = await joining
+        return answer
+
+    def tell(self, *event: Any, namespace: str = "/") -> None:
+        """Send an event."""
+        self.write(f"42{namespace},{json.dumps(event)}")
+
+    async def call(self, *event: Any, namespace: str = "/") -> Any:
+        """Send an event whose last argument may be bytes, and wait for the answer, which has one argument at most."""
+        number = len(self._calls)
+        answer = self._calls[number] = Deferred()
+        if isinstance(event[-1], bytes):
+            placeholder = {"_placeholder": True, "num": 0}
+            self.write(f"451-{namespace},{number}{json.dumps([*event[:-1], placeholder])}")
+            self.sendMessage(event[-1], isBinary=True)
+        else:
+            self.write(f"42{namespace},{number}{json.dumps(event)}")
+        (value,) = await answer or [None]
+        return value
+
+    async def hear(self, namespace: str = "/") -> list[Any]:
+        """The next event, which must be of this namespace."""
+        where, event = await self.events.get()
+        assert where == namespace, (where, event)
+        return event
+
+
+class SocketIO2Client(SocketIOClient):
+    """The same of Socket.IO 1 and 2."""
+
+    revision = 3
+
+
 class ExampleTests(SiochatCase):
     """Every example does what it says."""
+
+    async def client(self, port: int, kind: type[SocketIOClient] = SocketIOClient) -> SocketIOClient:
+        """A client that has joined ``/``."""
+        url = f"ws://127.0.0.1:{port}/socket.io/?EIO={kind.revision}&transport=websocket"
+        factory = WebSocketClientFactory(url, reactor=reactor)
+        factory.protocol = kind
+        client = await TCP4ClientEndpoint(reactor, "127.0.0.1", port).connect(factory)
+        assert isinstance(client, SocketIOClient)
+        self.clients.append(client)
+        await client.opened
+        joined, _ = await client.join()
+        self.assertTrue(joined)
+        return client
 
     def freePort(self) -> int:
         """A port that nobody listens on."""
@@ -59,10 +163,10 @@ class ExampleTests(SiochatCase):
             port: int = probe.getsockname()[1]
         return port
 
-    async def begin(self, path: Path) -> int:
+    async def begin(self, path: Path, *arguments: str) -> int:
         """Start a program; its port."""
         port = self.freePort()
-        process = self.launch([sys.executable, "-c", RUN, str(port), str(path)])
+        process = self.launch([sys.executable, "-c", RUN, str(port), str(path), *arguments])
         return await process.listening()
 
     async def fetch(self, url: str) -> str:
@@ -124,6 +228,71 @@ class ExampleTests(SiochatCase):
         usual.id = await usual.receive()
         await usual.say("there")
         self.assertEqual(await usual.receive(), "there")
+
+    async def test_hello(self) -> None:
+        """It greets, and answers."""
+        port = await self.begin(EXAMPLES / "hello.py")
+        for kind in (SocketIOClient, SocketIO2Client):
+            client = await self.client(port, kind)
+            self.assertEqual(await client.hear(), ["greeting", "Welcome!"])
+            self.assertEqual(await client.call("hello", "Ann"), "Hello, Ann!")
+
+    async def test_rooms(self) -> None:
+        """What is said in a room is heard there, once each, and nowhere else; who leaves is announced."""
+        port = await self.begin(EXAMPLES / "rooms.py")
+        ann, bob, eve = [await self.client(port, kind) for kind in (SocketIOClient, SocketIO2Client, SocketIOClient)]
+        self.assertEqual(await ann.call("say", "nobody is here"), 0)
+        self.assertEqual(await ann.call("enter", "garden"), [])
+        self.assertEqual(await bob.call("enter", "garden"), ["guest 1"])
+        self.assertEqual(await ann.hear(), ["entered", "guest 2"])
+        self.assertEqual(await eve.call("enter", "hall"), [])
+        self.assertEqual(await bob.call("say", "hello"), 1)
+        self.assertEqual(await ann.hear(), ["said", "guest 2", "hello"])
+        self.assertEqual(await eve.call("enter", "garden"), ["guest 1", "guest 2"])
+        for peer in (ann, bob):
+            self.assertEqual(await peer.hear(), ["entered", "guest 3"])
+        ann.tell("leave")
+        for peer in (bob, eve):
+            self.assertEqual(await peer.hear(), ["left", "guest 1"])
+        bob.cut()
+        self.assertEqual(await eve.hear(), ["left", "guest 2"])
+
+    async def test_auth(self) -> None:
+        """Only who has a token joins the namespace; bad events get no answer, good ones do, and all are told."""
+        port = await self.begin(EXAMPLES / "auth.py")
+        ann, bob = await self.client(port), await self.client(port, SocketIO2Client)
+        refusal = {"message": "not authorized", "data": {"code": 401}}
+        for auth in ({}, {"token": "guessed"}):
+            self.assertEqual(await ann.join("/account", auth), (False, refusal))
+        self.assertEqual(await bob.join("/account", {"token": "guessed"}), (False, {"code": 401}))
+        for peer, name, balance in ((ann, "ann", 100), (bob, "bob", 0)):
+            joined, _ = await peer.join("/account", {"token": f"{name}'s token"})
+            self.assertTrue(joined)
+            self.assertEqual(await peer.hear("/account"), ["balance", balance])
+        for bad in (("pay", "bob", -1), ("pay", "bob"), ("pay", "bob", "1")):
+            ann.tell(*bad, namespace="/account")
+        self.assertEqual(await ann.call("pay", "bob", 101, namespace="/account"), "refused")
+        self.assertEqual(await ann.call("pay", ["bob"], 1, namespace="/account"), "refused")
+        self.assertEqual(await ann.call("pay", "bob", 30, namespace="/account"), "paid")
+        self.assertEqual(await ann.hear("/account"), ["balance", 70])
+        self.assertEqual(await bob.hear("/account"), ["balance", 30])
+
+    async def test_upload(self) -> None:
+        """A file that is whole is in the folder; one that is not is removed when its client goes."""
+        port = await self.begin(EXAMPLES / "upload.py", self.folder)
+        whole, rest = bytes(range(256)) * 400, b"the rest"
+        client = await self.client(port)
+        names = [(await client.call("begin", "../../etc/passwd"))["id"] for _ in range(4)]
+        self.assertEqual(await client.call("begin", "a"), {"error": "too many files at once"})
+        self.assertEqual(await client.call("piece", names[0], whole), len(whole))
+        self.assertEqual(await client.call("piece", names[0], rest), len(whole + rest))
+        expected = {"size": len(whole + rest), "sha256": sha256(whole + rest).hexdigest()}
+        self.assertEqual(await client.call("end", names[0]), expected)
+        client.cut()
+        while len(list(Path(self.folder).iterdir())) > 1:
+            await self.client(port)  # a round trip, in which the server hears of the end
+        (left,) = Path(self.folder).iterdir()
+        self.assertEqual((left.name, left.read_bytes()), (names[0], whole + rest))
 
     async def test_readme(self) -> None:
         """The README's chat chats."""
