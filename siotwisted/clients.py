@@ -4,7 +4,6 @@ The conversation with one client: which namespaces it joins and leaves, and wher
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Protocol
@@ -13,6 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from siotwisted.backlog import Backlog
 from siotwisted.config import Config
 from siotwisted.connections import Connection, Core
 from siotwisted.errors import (
@@ -26,6 +26,7 @@ from siotwisted.handlers import waitable
 from siotwisted.outgoing import Outgoing
 from siotwisted.packets import Kind, Packet, Reason
 from siotwisted.session import Session
+from siotwisted.wire.jsontext import dumps
 
 __all__ = ["Client", "Directory"]
 
@@ -64,9 +65,9 @@ class _Joining:
 
     __slots__ = ("connection", "held", "over", "thinking")
 
-    def __init__(self) -> None:
+    def __init__(self, held: Backlog) -> None:
         self.connection: Connection | None = None
-        self.held: deque[Packet] = deque()
+        self.held = held
         self.thinking: Deferred[Any] | None = None
         self.over = False
 
@@ -180,7 +181,7 @@ class Client:
             self._send(Packet(Kind.ACK, [], packet.namespace, packet.id))
         elif kind is Kind.DISCONNECT:
             self.leave(connection, Reason.CLIENT_DISCONNECT)
-        else:
+        elif kind is not Kind.CONNECT:  # which the clients of 4.6.0 say twice
             self._object()
 
     def _hold(self, joining: _Joining, packet: Packet) -> None:
@@ -192,11 +193,11 @@ class Client:
                 self._abandon(packet.namespace)
             else:
                 self.leave(connection, Reason.CLIENT_DISCONNECT)
-        elif kind is Kind.CONNECT or kind is Kind.ERROR:
+        elif kind is Kind.ERROR:
             self._object()
-        elif len(joining.held) < self._directory.config.queueMessages:
-            joining.held.append(packet)
-        else:
+        elif kind is Kind.CONNECT:
+            pass  # the clients of 4.6.0 say it twice
+        elif not joining.held.add(packet):
             self._log.info("session {label}: too many packets before it has joined", label=self.session.label)
             self.session.close(Reason.FORCED_CLOSE)
 
@@ -223,7 +224,8 @@ class Client:
         if len(self.connections) + len(self._joining) >= _MOST:
             self._refuse(name, "too many namespaces")
             return
-        joining = self._joining[name] = _Joining()
+        config = self._directory.config
+        joining = self._joining[name] = _Joining(Backlog(self.session, config.queueMessages, config.queueBytes))
         Deferred.fromCoroutine(self._decide(name, auth, joining))
 
     async def _decide(self, name: str, auth: Any, joining: _Joining) -> None:
@@ -283,7 +285,7 @@ class Client:
         connection.entered()
         connection.core.handlers.tell("connect", connection)
         while joining.held and connection.connected:
-            self._deliver(connection, joining.held.popleft())
+            self._deliver(connection, joining.held.take())
         if self._joining.get(name) is joining:
             del self._joining[name]
 
@@ -299,16 +301,16 @@ class Client:
     def _refuse(self, name: str, message: str, data: object = None) -> None:
         reply: dict[str, object] = {"message": message}
         if data is not None:
-            reply["data"] = data
+            try:
+                dumps(data)
+                reply["data"] = data
+            except EncodeError:
+                self._log.failure("the data of a refusal can't be sent")
         try:
             self._send(Packet(Kind.ERROR, reply, name))
         except UnsupportedByClient:
             if name == _ROOT:
                 self.session.close(Reason.SERVER_DISCONNECT)
-        except EncodeError:
-            self._log.failure("what a refusal says can't be sent")
-            if data is not None:
-                self._refuse(name, message)
         if not self.connections and not self._joining:
             self._expectJoin()
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from siotwisted.backlog import Backlog
 from siotwisted.errors import SessionClosed
 from siotwisted.events import Call, Question, answered, answering, eventPacket, told
 from siotwisted.handshake import Handshake
@@ -212,7 +213,9 @@ class Connection:
         it fails in another way. Messages are the event ``message``. Can be used as a decorator.
         """
         if self._middleware is None:
-            self._middleware = PacketMiddleware(self, self.core.limit)
+            config = self.core.config
+            backlog = Backlog(self.session, config.queueMessages, config.queueBytes)
+            self._middleware = PacketMiddleware(self, backlog)
         self._middleware.middleware.append(middleware)
         return middleware
 

@@ -106,7 +106,7 @@ def waitable(result: object) -> Deferred[Any] | None:
     The Deferred that a handler's result is, or the one that runs the coroutine that it is.
 
     :return: None for a plain value.
-    :raises TypeError: for a generator, of which nothing has run.
+    :raises TypeError: for a generator, of which nothing has run, and for what only another loop can wait for.
     """
     if isinstance(result, Deferred):
         return result
@@ -115,6 +115,8 @@ def waitable(result: object) -> Deferred[Any] | None:
         return Deferred.fromCoroutine(coroutine)
     if inspect.isgenerator(result):
         raise TypeError("a generator, of which nothing has run: use inlineCallbacks")
+    if inspect.isawaitable(result):
+        raise TypeError("an awaitable that is neither a Deferred nor a coroutine: use Deferred.fromFuture")
     return None
 
 

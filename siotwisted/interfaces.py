@@ -75,7 +75,7 @@ class ICodec(Interface):
 
     key: Hashable = Attribute("Two codecs of one key make the same bytes of a packet.")
 
-    def begin(handshake: Handshake, maxAttachments: int) -> None:
+    def begin(handshake: Handshake, maxAttachments: int, maxBytes: int) -> None:
         """Take from the client's first request what its bytes depend on."""
 
     def makeConnection(transport: ISessionTransport) -> None:

@@ -4,13 +4,13 @@ Middleware of one connection: what is asked about every event of its client, and
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
+from siotwisted.backlog import Backlog
 from siotwisted.errors import EventRefused
 from siotwisted.events import told
 from siotwisted.handlers import waitable
@@ -35,18 +35,17 @@ class PacketMiddleware:
     The middleware of one connection, and its events in the order in which they came.
 
     :ivar middleware: what is asked; each gets the connection, the name of the event, and its arguments in a list.
-    :param limit: how many events may wait.
+    :param backlog: where events wait.
     """
 
-    __slots__ = ("_connection", "_limit", "_queue", "_running", "_thinking", "middleware")
+    __slots__ = ("_backlog", "_connection", "_running", "_thinking", "middleware")
 
     _log = Logger()
 
-    def __init__(self, connection: Asking, limit: int) -> None:
+    def __init__(self, connection: Asking, backlog: Backlog) -> None:
         self.middleware: list[Callable[..., object]] = []
         self._connection = connection
-        self._limit = limit
-        self._queue: deque[Packet] = deque()
+        self._backlog = backlog
         self._running = False
         self._thinking: Deferred[Any] | None = None
 
@@ -56,9 +55,8 @@ class PacketMiddleware:
 
         :return: False if there is no more room for it.
         """
-        if len(self._queue) >= self._limit:
+        if not self._backlog.add(packet):
             return False
-        self._queue.append(packet)
         if not self._running:
             self._running = True
             Deferred.fromCoroutine(self._work())
@@ -66,13 +64,13 @@ class PacketMiddleware:
 
     def stop(self) -> None:
         """The client has left: what waits is dropped, and middleware that thinks about an event is cancelled."""
-        self._queue.clear()
+        self._backlog.clear()
         if self._thinking is not None:
             self._thinking.cancel()
 
     async def _work(self) -> None:
-        while self._queue:
-            packet = self._queue.popleft()
+        while self._backlog:
+            packet = self._backlog.take()
             event, *arguments = told(packet)
             if await self._passes(str(event), arguments) and self._connection.connected:
                 self._connection.dispatch(packet.id, event, *arguments)

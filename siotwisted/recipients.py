@@ -4,6 +4,7 @@ Many connections at once: all of a namespace, or a selection of them, and what c
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -11,6 +12,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.internet.interfaces import IReactorTime
 
+from siotwisted.config import Config
 from siotwisted.events import eventPacket
 from siotwisted.handlers import Handlers
 from siotwisted.interfaces import IFanout
@@ -47,7 +49,7 @@ class NamespaceCore(Generic[Member]):
     :ivar joining: how many clients are about to join.
     :ivar used: whether anybody ever joined.
     :ivar served: whether a server has it; it has a name, a clock and a fan-out then.
-    :ivar limit: how many packets of one client may wait for middleware.
+    :ivar config: the settings of that server.
     """
 
     def __init__(self, namespace: BaseNamespace[Member], parent: NamespaceCore[Member] | None = None) -> None:
@@ -60,17 +62,17 @@ class NamespaceCore(Generic[Member]):
         self.used = False
         self.served = False
         self.name = ""
-        self.limit = 0
         self.clock: IReactorTime
+        self.config: Config
         self.fanout: IFanout
         self._numbers = count(1)
 
-    def open(self, name: str, clock: IReactorTime, fanout: IFanout, limit: int) -> None:
+    def open(self, name: str, clock: IReactorTime, fanout: IFanout, config: Config) -> None:
         """A server has it from now on."""
         self.name = name
         self.clock = clock
         self.fanout = fanout
-        self.limit = limit
+        self.config = config
         self.served = True
 
     def nextNumber(self) -> int:
@@ -78,12 +80,12 @@ class NamespaceCore(Generic[Member]):
         return next(self._numbers)
 
 
-class Recipients(Generic[Member]):
+class Recipients(ABC, Generic[Member]):
     """What can be done to many connections at once."""
 
+    @abstractmethod
     def _cores(self) -> Sequence[NamespaceCore[Member]]:
         """The namespaces that they are in."""
-        raise NotImplementedError
 
     def _audience(self) -> Audience:
         """Who of them is meant."""

@@ -132,10 +132,10 @@ class SessionRegistry:
         if self._stopped is None:
             self._stopped = Deferred()
             self._closing = True
-            for session in list(self.late.values()):
-                session.forget()
             for session in self:
                 session.close(Reason.SERVER_SHUTTING_DOWN)
+            for session in list(self.late.values()):
+                session.forget()
             self._closing = False
             self._checkStopped()
         result: Deferred[None] = Deferred()

@@ -178,7 +178,7 @@ class SocketIO(Namespace):
 
     def _open(self, core: Core, name: str) -> None:
         clock = self.registry.clock
-        core.open(name, clock, LocalFanout(core.rooms, clock), self.config.queueMessages)
+        core.open(name, clock, LocalFanout(core.rooms, clock), self.config)
 
     def _matching(self, name: str) -> Namespace | None:
         """The child of this name, if the first dynamic namespace that fits can be told without asking a function."""

@@ -20,7 +20,7 @@ from zope.interface import implementer
 
 from siotwisted.config import Config
 from siotwisted.dialects.dialect import Dialect, Route
-from siotwisted.errors import ProtocolError, QueueFull, SessionClosed
+from siotwisted.errors import ProtocolError, QueueFull, SessionClosed, UnsupportedByClient
 from siotwisted.handshake import Handshake
 from siotwisted.interfaces import IPacketReceiver, ISessionTransport
 from siotwisted.liveness import LIVENESS
@@ -86,6 +86,7 @@ class Session:
     :ivar handshake: its first request.
     :ivar transportName: the transport that it uses, or used last.
     :ivar closed: whether it has ended.
+    :ivar bytesReceived: how many bytes, or characters of text, have come from the client.
     """
 
     __slots__ = (
@@ -100,6 +101,7 @@ class Session:
         "_overflowing",
         "_registry",
         "_upgrade",
+        "bytesReceived",
         "closed",
         "codec",
         "handshake",
@@ -115,10 +117,11 @@ class Session:
         self.route = route
         self.handshake = handshake
         self.codec = route.codec(self)
-        self.codec.begin(handshake, config.maxAttachments)
+        self.codec.begin(handshake, config.maxAttachments, 10 * config.maxPayload)
         self.transport: ISessionTransport | None = None
         self.transportName = route.transport
         self.closed = False
+        self.bytesReceived = 0
         self._registry = registry
         self._config = config
         self._outbox = Outbox(config.queueMessages, config.queueBytes)
@@ -207,15 +210,15 @@ class Session:
         self.closed = True
         self._registry.forget(self)
         self._liveness.stop()
-        if self._upgrade is not None:
-            self._upgrade.probe.loseConnection()
-            self.moved(None)
-        if self.transport is not None:
-            self._leave(reason, [*self._waiting(), goodbye])
-        elif self._opened and reason in _TOLD and self.route.carrier != "websocket":
+        if self.transport is None and self._opened and reason in _TOLD and self.route.carrier != "websocket":
+            # A client that is on its way to a WebSocket comes by that, and not with another poll.
             self._linger([*self._waiting(), goodbye])
         else:
-            self._finish()
+            self._stay()
+            if self.transport is not None:
+                self._leave(reason, [*self._waiting(), goodbye])
+            else:
+                self._finish()
         if len(self._outbox):
             self._registry.undelivered(self, len(self._outbox))
         self._registry.ended(self, reason)
@@ -255,6 +258,7 @@ class Session:
             self._late = batch, timeout
             self._registry.late[self.id] = self
         else:
+            self._stay()
             self._finish()
 
     def _finish(self) -> None:
@@ -276,6 +280,7 @@ class Session:
             timeout.cancel()
         self._late = None
         del self._registry.late[self.id]
+        self._stay()
         return batch
 
     def _failed(self) -> None:
@@ -366,7 +371,10 @@ class Session:
         """
         if self.closed:
             return True  # nobody listens any more
+        self.bytesReceived += len(payload)
         try:
+            if not self._opened:
+                raise ProtocolError("packets of a client that has no transport yet")
             self.codec.dataReceived(payload, form)
         except ProtocolError as error:
             self.fail(error)
@@ -382,6 +390,7 @@ class Session:
         if self._upgrade is not None and transport is self._upgrade.probe:
             self._upgrade.messageReceived(message)
         elif not self.closed and transport is self.transport:
+            self.bytesReceived += len(message)
             try:
                 self.codec.messageReceived(message)
             except ProtocolError as error:
@@ -436,6 +445,12 @@ class Session:
         self._upgrade = None
         if transport is not None:
             self.attach(transport)
+
+    def _stay(self) -> None:
+        """The client can't move any more, if it was about to."""
+        if self._upgrade is not None:
+            self._upgrade.probe.loseConnection()
+            self.moved(None)
 
     # Bytes out.
 
@@ -508,8 +523,8 @@ class Session:
             self.codec.send([*waiting, question])
 
     def answer(self, packet: Packet) -> None:
-        """Send the answer to a question; one who asks more than a queue holds is not a client."""
+        """Send the answer to a question; one who asks more than a queue holds, or what can't be said, is no client."""
         try:
             self.send(Outgoing(packet))
-        except QueueFull:
+        except (QueueFull, UnsupportedByClient):
             self.close(Reason.TRANSPORT_ERROR)

@@ -226,9 +226,10 @@ class MemoryPeer:
         if refusal is None:
             self.session = self._sio.registry.open(route, handshake)
             self.session.attach(self._transport)
-            self._askLater()
-            if not self._dialect.joinsRoot:
-                self.connect("/", auth)
+            if not self.closed:
+                self._askLater()
+                if not self._dialect.joinsRoot:
+                    self.connect("/", auth)
         self._settle()
 
     def _settle(self) -> None:

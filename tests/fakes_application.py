@@ -72,6 +72,7 @@ class FakeSession:
         )
         self.closed = False
         self.full = False
+        self.bytesReceived = 0
         self.reason: Reason | None = None
         self.sent: list[Says] = []
         self.volatile: list[bool] = []

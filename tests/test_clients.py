@@ -12,7 +12,6 @@ from twisted.logger import capturedLogs
 from siotwisted.config import Config
 from siotwisted.connections import Connection
 from siotwisted.errors import ConnectionRefused, EncodeError, SessionClosed
-from siotwisted.outgoing import Outgoing
 from siotwisted.packets import Kind, Reason
 from tests.fakes_application import NEW, OLD, SIMPLE, ApplicationCase, FakeDialect, FakeSession
 
@@ -167,24 +166,16 @@ class MiddlewareTests(NotingCase):
         self.assertEqual((self.calls, dict(self.chat.connections)), ([], {}))
 
     def test_refuseUnsendable(self) -> None:
-        """A refusal whose data can't be written is made without it, and the log tells, once for each attempt."""
+        """A refusal whose data can't be written is made without it, and the log tells."""
 
         def refuse(connection: Connection) -> None:
             raise ConnectionRefused("go away", data={1})
 
-        def send(outgoing: Outgoing, volatile: bool = False) -> bool:
-            if hopeless or "data" in outgoing.packet.data:
-                raise EncodeError("no")
-            session.sent.append((Kind.ERROR, outgoing.packet.data, "/chat", None))
-            return True
-
         self.chat.use(refuse)
-        for hopeless in (False, True):
-            session = self.session()
-            session.send = send  # type: ignore[method-assign]
-            session.says(Kind.CONNECT, None, "/chat")
-            self.assertEqual([data for _, data, *_ in session.sent], [] if hopeless else [{"message": "go away"}])
-            self.assertEqual(len(self.flushLoggedErrors(EncodeError)), 2 if hopeless else 1)
+        session = self.session()
+        session.says(Kind.CONNECT, None, "/chat")
+        self.assertEqual(session.take(), [(Kind.ERROR, {"message": "go away"}, "/chat", None)])
+        self.assertEqual(len(self.flushLoggedErrors(EncodeError)), 1)
 
     def test_fails(self) -> None:
         """One that fails refuses too, without a word of why to the client, and is logged once."""
@@ -291,6 +282,17 @@ class MiddlewareTests(NotingCase):
             session.emits("say", number, namespace="/chat")
         self.assertFalse(session.closed)
         session.emits("say", "more", namespace="/chat")
+        self.assertEqual((session.reason, self.calls), (Reason.FORCED_CLOSE, []))
+
+    def test_boundOfBytes(self) -> None:
+        """Only so many bytes may come while packets wait, not counting the first; with more, the session ends."""
+        self.wait()
+        session = self.session()
+        session.says(Kind.CONNECT, None, "/chat")
+        for size in (10 * self.config.queueBytes, self.config.queueBytes, 1):
+            self.assertFalse(session.closed)
+            session.bytesReceived += size
+            session.emits("say", namespace="/chat")
         self.assertEqual((session.reason, self.calls), (Reason.FORCED_CLOSE, []))
 
     def test_rootRefused(self) -> None:
@@ -434,7 +436,6 @@ class RuleTests(NotingCase):
             (Kind.MESSAGE, "a", "/chat"),
             (Kind.ACK, [], "/chat"),
             (Kind.DISCONNECT, None, "/chat"),
-            (Kind.CONNECT, None, "/"),
             (Kind.ERROR, {"message": "x"}, "/"),
             (Kind.ERROR, "x", "/chat"),
         ]
@@ -449,14 +450,28 @@ class RuleTests(NotingCase):
                 session.close(Reason.TRANSPORT_CLOSE)
 
     def test_whileJoining(self) -> None:
-        """So it is for a second connect, or an error, while the first is thought about."""
+        """So it is for an error while somebody thinks about a connect."""
         self.chat.use(lambda connection: Deferred())
-        for kind in (Kind.CONNECT, Kind.ERROR):
-            for dialect in (NEW, OLD):
-                _, session = self.client("/", dialect)
+        for dialect in (NEW, OLD):
+            _, session = self.client("/", dialect)
+            session.says(Kind.CONNECT, None, "/chat")
+            session.says(Kind.ERROR, None, "/chat")
+            self.assertEqual((session.sent, session.closed), ([], dialect.strict))
+
+    def test_twice(self) -> None:
+        """To join twice is to join once, as the clients of 4.6.0 do, before the answer or after it."""
+        waiting: Deferred[None] = Deferred()
+        self.chat.use(lambda connection: waiting)
+        for dialect in (NEW, OLD):
+            waiting = Deferred()
+            _, session = self.client("/", dialect)
+            self.calls.clear()
+            for _ in range(2):
                 session.says(Kind.CONNECT, None, "/chat")
-                session.says(kind, None, "/chat")
-                self.assertEqual((session.sent, session.closed), ([], dialect.strict))
+            waiting.callback(None)
+            session.says(Kind.CONNECT, None, "/chat")
+            self.assertEqual([kind for kind, *_ in session.take()], [Kind.CONNECT])
+            self.assertFalse(session.closed)
 
     def test_receipt(self) -> None:
         """A client's library that wants to know that a packet arrived is told at once."""

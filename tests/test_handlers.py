@@ -4,6 +4,7 @@ The callables of an application: how they are registered and called, and that no
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
@@ -543,3 +544,9 @@ class WaitableTests(SynchronousTestCase):
         for value in (None, True, "text", [1]):
             self.assertIsNone(waitable(value))
         self.assertRaises(TypeError, waitable, generator())
+
+    def test_otherAwaitables(self) -> None:
+        """What only another loop can wait for is a mistake: as middleware it would let everybody in."""
+        loop = asyncio.new_event_loop()
+        self.addCleanup(loop.close)
+        self.assertRaises(TypeError, waitable, loop.create_future())

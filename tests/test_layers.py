@@ -26,7 +26,7 @@ LAYERS = (
     "admission < engine; "
     "admission < transports.http < transports.polling transports.streaming transports.websocket; "
     "transports.flashpolicy; "
-    "handlers events < middleware recipients < connections < clients namespaces fanout",
+    "handlers events backlog < middleware recipients < connections < clients namespaces fanout",
     "server; clientfiles < resource",
     "chat; testing",
     "tap",

@@ -283,6 +283,12 @@ class ClientAsksTests(LivenessCase):
         socket.receive("2", "2")
         self.assertEqual((session.closed, self.receiver.reasons), (True, [Reason.TRANSPORT_ERROR]))
 
+    def test_unsayable(self) -> None:
+        """A question with what no answer can hold ends the session, quietly."""
+        session, socket = self.socket()
+        socket.receive("2\ud800")
+        self.assertEqual((session.closed, self.receiver.reasons), (True, [Reason.TRANSPORT_ERROR]))
+
     def test_subSecond(self) -> None:
         """Times far below a second."""
         self.make(pingInterval=0.125, pingTimeout=0.0625)

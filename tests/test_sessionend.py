@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from twisted.logger import LogLevel, capturedLogs
 
+from siotwisted.dialects.engineio import ENGINEIO_4
 from siotwisted.dialects.socketio06 import SOCKETIO_06_CODECS
 from siotwisted.errors import ProtocolError, SessionClosed
 from siotwisted.outgoing import Outgoing
@@ -20,6 +21,7 @@ from siotwisted.session import Session
 from siotwisted.wire.sio06 import SIOCodec
 from siotwisted.wire.sio06streaming import SIOStreamingCodec
 from tests.fakes import (
+    EnginePoll,
     FakePoll,
     FakeStream,
     FakeTransport,
@@ -564,6 +566,16 @@ class StopTests(SessionCase):
         self.receiver.onClosed = lambda session, _: None if second.closed else send(second, "one has left")
         self.registry.stop()
         self.assertEqual((first.closed, received(stream)), (True, ["one has left"]))
+
+    def test_closingWithin(self) -> None:
+        """A session that the application ends while others end has no last words for later: nothing is left to do."""
+        first, _ = self.stream()
+        second = connect(self.registry, EnginePoll, dialect=ENGINEIO_4)[0]
+        self.clock.advance(0)
+        self.receiver.onClosed = lambda session, _: second.close(Reason.SERVER_DISCONNECT)
+        self.successResultOf(self.registry.stop())
+        self.assertEqual((first.closed, second.closed, self.registry.late), (True, True, {}))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
 class FaultyCodecTests(SessionCase):

@@ -382,6 +382,13 @@ class TimeTests(PeerCase):
         self.successResultOf(self.sio.stop())
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_unwelcome(self) -> None:
+        """A peer that the application throws out as soon as it is there is gone, and nothing is left to do for it."""
+        self.sio.onConnect(lambda connection: connection.close())
+        for dialect in EVERY:
+            self.assertTrue(MemoryPeer(self.sio, dialect).closed)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_reactor(self) -> None:
         """With a reactor that is no clock for tests, things take their turn."""
 

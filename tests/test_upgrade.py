@@ -389,7 +389,19 @@ class CloseTests(UpgradeCase):
             self.make()
             session, _, socket = self.state(steps)
             session.close(Reason.FORCED_CLOSE)
+            if session.transport is None and not socket.over:  # it may still come, for the last words
+                self.clock.advance(self.registry.config.closeTimeout)
             self.assertGone(session, Reason.FORCED_CLOSE, socket)
+
+    def test_onTheWay(self) -> None:
+        """A client that has stopped polling, and not moved yet, hears the last words when it has."""
+        session, _, socket = self.state(2)
+        send(session, "last")
+        session.close(Reason.SERVER_DISCONNECT)
+        self.assertFalse(socket.over)
+        socket.receive("5")
+        self.assertEqual(socket.sent[-1:], ['42["last"]'])
+        self.assertGone(session, Reason.SERVER_DISCONNECT, socket)
 
     def test_words(self) -> None:
         """A held poll hears the goodbye, or the next one does if there is more to say; a WebSocket is closed."""

@@ -103,11 +103,12 @@ class BaseCodec(ABC):
         self._saidKey = (key, "said")
         self._form = (key, None if self.transport is None else self.transport.form)
 
-    def begin(self, handshake: Handshake, maxAttachments: int) -> None:
+    def begin(self, handshake: Handshake, maxAttachments: int, maxBytes: int) -> None:
         """
         Take from the client's first request what its bytes depend on.
 
         :param maxAttachments: how many of them a packet of the client may have.
+        :param maxBytes: how many bytes they may have together.
         """
 
     @abstractmethod

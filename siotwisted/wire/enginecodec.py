@@ -80,8 +80,8 @@ class JSONParser4:
 
     _revision: ClassVar[int] = 4
 
-    def __init__(self, maxAttachments: int) -> None:
-        self._decoder = sio45.Decoder(self._revision, attachments=maxAttachments)
+    def __init__(self, maxAttachments: int, maxBytes: int) -> None:
+        self._decoder = sio45.Decoder(self._revision, attachments=maxAttachments, attachmentBytes=maxBytes)
 
     def encode(self, outgoing: Outgoing) -> Sequence[str | bytes]:
         """The messages of a packet; see :func:`siotwisted.wire.sio45.encode`."""
@@ -178,11 +178,11 @@ class EngineCodec(BaseCodec):
     saysGoodbye = True
     _parser: Parser
 
-    def begin(self, handshake: Handshake, maxAttachments: int) -> None:
+    def begin(self, handshake: Handshake, maxAttachments: int, maxBytes: int) -> None:
         """Make the parser."""
-        self._parser = self.makeParser(maxAttachments)
+        self._parser = self.makeParser(maxAttachments, maxBytes)
 
-    def makeParser(self, maxAttachments: int) -> Parser:
+    def makeParser(self, maxAttachments: int, maxBytes: int) -> Parser:
         """What reads and writes the messages of a session."""
         return PlainParser()
 
@@ -283,9 +283,9 @@ class EngineIO3Codec(EngineCodec):
         #: How the client writes non-ASCII text, once that is known.
         self._written: engine3.Parser | None = None
 
-    def begin(self, handshake: Handshake, maxAttachments: int) -> None:
+    def begin(self, handshake: Handshake, maxAttachments: int, maxBytes: int) -> None:
         """See whether the client takes bytes, and whether it takes anything else."""
-        super().begin(handshake, maxAttachments)
+        super().begin(handshake, maxAttachments, maxBytes)
         query = handshake.query
         self._bytes = not query.get("b64")
         self._onlyBinary = self._bytes and (
@@ -335,9 +335,9 @@ class SocketIO4Codec(EngineIO3Codec):
 
     __slots__ = ()
 
-    def makeParser(self, maxAttachments: int) -> Parser:
+    def makeParser(self, maxAttachments: int, maxBytes: int) -> Parser:
         """Packets in JSON."""
-        return JSONParser4(maxAttachments)
+        return JSONParser4(maxAttachments, maxBytes)
 
 
 class SocketIO3Codec(EngineIO3Codec):
@@ -359,9 +359,9 @@ class SocketIO3Codec(EngineIO3Codec):
                 self._plain = True
         return super().decodeMessage(message)
 
-    def makeParser(self, maxAttachments: int) -> Parser:
+    def makeParser(self, maxAttachments: int, maxBytes: int) -> Parser:
         """Packets in JSON."""
-        return JSONParser3(maxAttachments)
+        return JSONParser3(maxAttachments, maxBytes)
 
 
 class SocketIO5JSONCodec(EngineIO4Codec):
@@ -369,9 +369,9 @@ class SocketIO5JSONCodec(EngineIO4Codec):
 
     __slots__ = ()
 
-    def makeParser(self, maxAttachments: int) -> Parser:
+    def makeParser(self, maxAttachments: int, maxBytes: int) -> Parser:
         """Packets in JSON."""
-        return JSONParser5(maxAttachments)
+        return JSONParser5(maxAttachments, maxBytes)
 
 
 class SocketIO5MessagePackCodec(EngineIO4Codec):
@@ -379,7 +379,7 @@ class SocketIO5MessagePackCodec(EngineIO4Codec):
 
     __slots__ = ()
 
-    def makeParser(self, maxAttachments: int) -> Parser:
+    def makeParser(self, maxAttachments: int, maxBytes: int) -> Parser:
         """Packets in MessagePack."""
         return MessagePackParser()
 

@@ -56,7 +56,9 @@ _ADVICE = ("reconnect",)
 _MAX_ID = 2**53 - 1
 _ID = "[0-9]{1,16}"
 #: UTF-8 has no surrogates, and the parsers of 0.7 to 0.8.2 don't see beyond the end of a line.
-_ENDPOINT = "/[^:\r\n\u2028\u2029\ud800-\udfff]*+"
+_ENDPOINT = "/[^:\r\n\u2028\u2029\ud800-\udfff]{0,4095}+"
+#: How long the query behind an endpoint may be, in characters.
+_LONGEST_QUERY = 4096
 _PACKET = re.compile(rf"([0-8]):(?:({_ID})(\+?))?:({_ENDPOINT})?+(?::(.*))?", re.DOTALL)
 _WHOLE_ENDPOINT = re.compile(_ENDPOINT)
 #: Text for which ``MESSAGE`` is no safe place: the ends of lines, surrogates alone, and what 0.9.15 and later change in
@@ -213,6 +215,8 @@ def _packet(text: str) -> Received | None:
         content = data or ""
     elif kind is Kind.CONNECT:
         content = data or None
+        if len(data or "") > _LONGEST_QUERY:
+            raise ProtocolError("a query that is too long")
     elif kind is Kind.ERROR:
         error = _ERROR.fullmatch(data or "")
         content = [_text(_REASONS, error[1]), _text(_ADVICE, error[2])] if error else ["", ""]
@@ -292,6 +296,9 @@ class SocketIO09Codec(BaseCodec):
                 packet = packet._replace(namespace=packet.namespace.partition("?")[0])
             if packet.kind is Kind.DISCONNECT and packet.namespace == "/":
                 yield Packet(Kind.CLOSE)
+            elif packet.kind is Kind.DISCONNECT:
+                self._call(packet.namespace, None)
+                yield packet
             elif packet.id is not None and packet.kind is not Kind.ACK and not dataAck:
                 yield Packet(Kind.RECEIPT, None, packet.namespace, packet.id)
                 yield packet._replace(id=None)
@@ -305,8 +312,18 @@ class SocketIO09Codec(BaseCodec):
         if namespace == "/":
             return
         if inside:
-            if len(self._endpoints) >= _MOST_ENDPOINTS:
+            if namespace not in self._endpoints and len(self._endpoints) >= _MOST_ENDPOINTS:
                 raise ProtocolError("too many namespaces with queries")
-            self._endpoints[namespace] = packet.namespace
-            self.setKey((type(self), frozenset(self._endpoints.items())))
+            self._call(namespace, packet.namespace)
+        else:
+            self._call(namespace, None)
         yield Packet(Kind.CONNECT, dict(parse_qsl(query, keep_blank_values=True)) or None, namespace)
+
+    def _call(self, namespace: str, endpoint: str | None) -> None:
+        """What the client calls a namespace from now on; None for its name."""
+        if self._endpoints.get(namespace) != endpoint:
+            if endpoint is None:
+                del self._endpoints[namespace]
+            else:
+                self._endpoints[namespace] = endpoint
+            self.setKey((type(self), frozenset(self._endpoints.items())))

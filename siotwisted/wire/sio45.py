@@ -30,7 +30,7 @@ from siotwisted.packets import Kind, Packet
 from siotwisted.wire.attachments import Place, places, putBack, takeOut
 from siotwisted.wire.jsontext import dumps, loads
 
-__all__ = ["MAX_ID", "NAMESPACE", "RESERVED", "Decoder", "encode", "faultOf"]
+__all__ = ["MAX_ID", "NAMESPACE", "RESERVED", "Decoder", "checkHead", "encode", "faultOf"]
 
 #: Names of events that only the library itself may use. Revision 5 refuses packets with them; before it, a session
 #: must drop them.
@@ -73,6 +73,22 @@ def _escape(run: re.Match[str]) -> str:
     return json.dumps(run.group())[1:-1]
 
 
+def checkHead(packet: Packet) -> None:
+    """
+    See that a packet can be written, but for its data.
+
+    :raises EncodeError: if it can't.
+    """
+    if packet.kind not in _TYPES:
+        raise EncodeError(f"{packet.kind} is no Socket.IO packet")
+    if not NAMESPACE.fullmatch(packet.namespace):
+        raise EncodeError(f"not a namespace: {packet.namespace!r}")
+    if packet.id is None and packet.kind is Kind.ACK:
+        raise EncodeError("an answer needs the number of what it answers")
+    if packet.id is not None and not 0 <= packet.id <= MAX_ID:
+        raise EncodeError(f"not a number of a packet: {packet.id}")
+
+
 def _write(data: object) -> tuple[str, Sequence[bytes]]:
     value, attachments = takeOut(data)
     return dumps(value), attachments
@@ -89,15 +105,8 @@ def encode(packet: Packet, revision: int, written: tuple[str, Sequence[bytes]] |
     :param written: the data as JSON and its attachments, if they are there already.
     :raises EncodeError: if the protocol has no words for it.
     """
+    checkHead(packet)
     kind, namespace, number = packet.kind, packet.namespace, packet.id
-    if kind not in _TYPES:
-        raise EncodeError(f"{kind} is no Socket.IO packet")
-    if not NAMESPACE.fullmatch(namespace):
-        raise EncodeError(f"not a namespace: {namespace!r}")
-    if number is None and kind is Kind.ACK:
-        raise EncodeError("an answer needs the number of what it answers")
-    if number is not None and not 0 <= number <= MAX_ID:
-        raise EncodeError(f"not a number of a packet: {number}")
     text, attachments = written or _write(packet.data)
     if attachments and kind not in (Kind.EVENT, Kind.ACK):
         raise EncodeError("only events and answers have attachments")
@@ -126,7 +135,8 @@ class Decoder:
     :ivar due: how many attachments the last text still waits for.
     :param revision: 3, 4 or 5.
     :param attachments: how many one packet may have; the JavaScript parser's own limit of 10 is less than clients send.
-        All of them are kept until the last has come: what a message may weigh times this is what a session may.
+        All of them are kept until the last has come.
+    :param attachmentBytes: how many bytes those of one packet may have together.
     :param idDigits: how long the number of a packet may be, in digits; never more than 2**53 - 1.
     :param namespaceLength: how long a namespace may be, with the query that clients 1.x and 2.x put behind it, in
         characters.
@@ -135,22 +145,32 @@ class Decoder:
     __slots__ = (
         "_attachments",
         "_maxAttachments",
+        "_maxBytes",
         "_maxDigits",
         "_maxNamespace",
         "_packet",
         "_places",
         "_revision",
+        "_room",
         "due",
     )
 
     def __init__(
-        self, revision: int, *, attachments: int = 100, idDigits: int = 16, namespaceLength: int = 4096
+        self,
+        revision: int,
+        *,
+        attachments: int = 100,
+        attachmentBytes: int = 10_000_000,
+        idDigits: int = 16,
+        namespaceLength: int = 4096,
     ) -> None:
         self._revision = revision
         self._maxAttachments = attachments
+        self._maxBytes = attachmentBytes
         self._maxDigits = idDigits
         self._maxNamespace = namespaceLength
         self.due = 0
+        self._room = 0
         self._packet = Packet(Kind.NOOP)
         self._places: list[Place] = []
         self._attachments: list[bytes] = []
@@ -170,6 +190,9 @@ class Decoder:
             return self._text(frame)
         if not self.due:
             raise ProtocolError("bytes that no packet waits for")
+        self._room -= len(frame)
+        if self._room < 0:
+            raise ProtocolError("attachments too large")
         self._attachments.append(frame)
         self.due -= 1
         if self.due:
@@ -207,7 +230,7 @@ class Decoder:
         packet = Packet(kind, data, namespace, number)
         if due:
             self._places = places(packet.data, due)
-            self._packet, self.due = packet, due
+            self._packet, self.due, self._room = packet, due, self._maxBytes
             return None
         return self._told(packet)
 

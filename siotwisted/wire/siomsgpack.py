@@ -29,7 +29,7 @@ import msgspec
 from siotwisted.errors import EncodeError, ProtocolError
 from siotwisted.packets import Kind, Packet
 from siotwisted.wire.jsontext import MAX_DEPTH, dumps
-from siotwisted.wire.sio45 import MAX_ID, NAMESPACE, faultOf
+from siotwisted.wire.sio45 import MAX_ID, NAMESPACE, checkHead, faultOf
 
 __all__ = ["decode", "encode"]
 
@@ -86,15 +86,8 @@ def encode(packet: Packet) -> bytes:
     :raises EncodeError: if the protocol has no words for it: as with JSON, and for integers beyond 64 bits and text
         with lone surrogates.
     """
+    checkHead(packet)
     kind, _, namespace, number = packet
-    if kind not in _TYPES:
-        raise EncodeError(f"{kind} is no Socket.IO packet")
-    if not NAMESPACE.fullmatch(namespace):
-        raise EncodeError(f"not a namespace: {namespace!r}")
-    if number is None and kind is Kind.ACK:
-        raise EncodeError("an answer needs the number of what it answers")
-    if number is not None and not 0 <= number <= MAX_ID:
-        raise EncodeError(f"not a number of a packet: {number}")
     try:
         data = _plain(packet.data)
         if data is not None or kind in (Kind.EVENT, Kind.ACK):

@@ -143,6 +143,18 @@ class HandshakeTests(Case09):
         self.assertEqual(body.split(b":")[3], b"websocket")
         self.assertEqual(self.poll(body.split(b":")[0].decode()).response().status, 404)
 
+    def test_foreignScript(self) -> None:
+        """A page of another origin can't have a session by a script, with the cookies of whoever visits it."""
+        evil = "https://evil.example/"
+        for headers in (
+            {"Cookie": "a=b", "Sec-Fetch-Site": "cross-site", "Referer": evil},
+            {"Referer": evil},
+            {"Cookie": "a=b"},
+        ):
+            refused = self.server.request("GET", "/1/?jsonp=0", headers)
+            self.assertBody(refused, 'io.j[0](new Error("handshake bad origin"));', SCRIPT)
+        self.assertEqual(len(self.server.sio.registry), 0)
+
 
 class PollTests(Case09):
     """Polls, by XHR and by script."""
@@ -244,6 +256,12 @@ class PollTests(Case09):
 
 class PostTests(Case09):
     """What clients post."""
+
+    def test_beforeTransport(self) -> None:
+        """A client that has no transport yet has nothing to say: its session ends, and no traceback is logged."""
+        sessionID = self.handshake()
+        self.assertEqual(self.post(sessionID, "3:::hi").response().status, 400)
+        self.assertEqual(len(self.server.sio.registry), 0)
 
     def test_bare(self) -> None:
         """A packet, or several in frames, is the body itself; the answer is ``1``."""

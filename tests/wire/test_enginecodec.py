@@ -41,7 +41,7 @@ def make(codec: type[EngineCodec], attachments: int = 10, /, **query: str) -> tu
     """A codec for a client with this query, and the session behind it."""
     session = checks.Recorder()
     made = codec(session)
-    made.begin(Handshake("GET", "/socket.io/", {}, query), attachments)
+    made.begin(Handshake("GET", "/socket.io/", {}, query), attachments, 1_000_000)
     return made, session
 
 
@@ -195,6 +195,18 @@ class Engine4Tests(SynchronousTestCase):
             made.messageReceived('452-["a"]')
             other, _ = make(codec, 2)
             self.assertRaises(ProtocolError, other.messageReceived, '453-["a"]')
+
+    def test_tooLargeAttachments(self) -> None:
+        """The attachments of one packet may have so many bytes together, and not one more."""
+        for last, fits in ((500_000, True), (500_001, False)):
+            made, session = make(SocketIO5Codec)
+            made.messageReceived('452-["a",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]')
+            made.messageReceived(bytes(500_000))
+            if fits:
+                made.messageReceived(bytes(last))
+                self.assertEqual(len(session.calls[-1]), 1)
+            else:
+                self.assertRaises(ProtocolError, made.messageReceived, bytes(last))
 
     def test_plain(self) -> None:
         """Engine.IO alone carries text and bytes as they are."""

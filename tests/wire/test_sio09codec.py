@@ -28,7 +28,7 @@ class CodecCase(SynchronousTestCase):
         """Make them."""
         self.session = checks.Recorder()
         self.codec = SocketIO09Codec(self.session)
-        self.codec.begin(Handshake("GET", "/socket.io/1/", {}), 10)
+        self.codec.begin(Handshake("GET", "/socket.io/1/", {}), 10, 1000)
 
     def say(self, *packets: Packet) -> list[str]:
         """The messages of some packets."""
@@ -204,6 +204,32 @@ class AliasTests(CodecCase):
         """A query behind the name is no part of it."""
         self.assertEqual(self.read("1::/chat:?a=1&b="), [Packet(Kind.CONNECT, {"a": "1", "b": ""}, "/chat")])
         self.assertEqual(self.say(Packet(Kind.CONNECT, None, "/chat")), ["1::/chat"])
+
+    def test_left(self) -> None:
+        """A client that left, or came again without a query, calls the namespace by its name from then on."""
+        connected = Packet(Kind.CONNECT, None, "/room")
+        for goes in ("0::/room?a=1", "1::/room"):
+            self.read("1::/room?a=1")
+            self.assertEqual(self.say(connected), ["1::/room?a=1"])
+            self.read(goes)
+            self.assertEqual(self.say(connected), ["1::/room"])
+
+    def test_many(self) -> None:
+        """A client may go from room to room for ever, but not be in more than 32 by names of its own at once."""
+        for number in range(100):
+            self.read(f"1::/room-{number}?a=1")
+            self.read(f"0::/room-{number}?a=1")
+        for number in range(32):
+            self.read(f"1::/room-{number}?a=1")
+            self.read(f"1::/room-{number}?a=2")
+        self.assertRaises(ProtocolError, self.read, "1::/one-more?a=1")
+
+    def test_long(self) -> None:
+        """A namespace, and the query behind it, have a length."""
+        self.assertEqual(len(self.read("1::/" + "a" * 4095)), 1)
+        self.assertEqual(len(self.read("1::/a:?" + "a" * 4095)), 1)
+        self.assertRaises(ProtocolError, self.read, "1::/" + "a" * 4096)
+        self.assertRaises(ProtocolError, self.read, "1::/a:?" + "a" * 4096)
 
     def test_empty(self) -> None:
         """A query without a name in it is none."""
