@@ -5,16 +5,19 @@ Who may come in: the checks that every request passes, on every transport, befor
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from siotwisted.dialects.dialect import Problem, Refusal, Route
+from siotwisted.config import Config
+from siotwisted.dialects.dialect import Dialect, Problem, Refusal, Route
 from siotwisted.dialects.engineio import PARSERS
 from siotwisted.dialects.routing import Router
+from siotwisted.dialects.socketio06 import SOCKETIO_06
+from siotwisted.dialects.socketio09 import PROTOCOLS
 from siotwisted.errors import ConnectionRefused
 from siotwisted.handshake import Handshake
 from siotwisted.origins import Origins
@@ -28,6 +31,16 @@ GetHeader = Callable[[str], "str | None"]
 
 #: What pages load as scripts and frames: a browser names no origin then, and a foreign page could read the answer.
 _SCRIPTED = ("jsonp-polling", "htmlfile")
+
+
+def _router(config: Config) -> Router:
+    """The URLs of the generations that are served."""
+
+    def served(dialects: Mapping[str, Dialect]) -> dict[str, Dialect]:
+        return {key: dialect for key, dialect in dialects.items() if dialect.name in config.generations}
+
+    codecs = config.codecs if SOCKETIO_06.name in config.generations else ()
+    return Router({codec.name: codec for codec in codecs}, served(PARSERS[config.parser]), served(PROTOCOLS))
 
 
 class Admission:
@@ -44,10 +57,7 @@ class Admission:
     def __init__(self, registry: SessionRegistry, router: Router | None = None) -> None:
         self.registry = registry
         self.origins = Origins(registry.config.origins)
-        if router is None:
-            config = registry.config
-            router = Router({codec.name: codec for codec in config.codecs}, PARSERS[config.parser])
-        self.route = router.route
+        self.route = (router or _router(registry.config)).route
         self.authorizers: list[Callable[[Handshake], Any]] = []
 
     def check(self, route: Route, getHeader: GetHeader, secure: bool) -> Refusal | None:

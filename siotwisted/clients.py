@@ -77,6 +77,8 @@ class _Joining:
         if later is None:
             return result
         self.thinking = later
+        if self.over:
+            later.cancel()  # the client was thrown out by who thinks now
         try:
             return await later
         finally:
@@ -152,10 +154,10 @@ class Client:
             return
         if self.connections.get(name) is not connection:
             return
-        try:
-            self._send(Packet(Kind.DISCONNECT, None, name))
-        except UnsupportedByClient:
-            self.session.close(Reason.SERVER_DISCONNECT)
+        if name == _ROOT and self.session.dialect.rootIsAll:
+            self.close()
+            return
+        self._send(Packet(Kind.DISCONNECT, None, name))
         if len(self._left) < _MOST:
             self._left.add(name)
         self.leave(connection, Reason.SERVER_DISCONNECT)

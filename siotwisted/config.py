@@ -8,13 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 
-from siotwisted.dialects.engineio import ENGINEIO_4, PARSERS
+from siotwisted.dialects.engineio import ENGINEIO_3, ENGINEIO_4, PARSERS
 from siotwisted.dialects.socketio06 import SOCKETIO_06, SOCKETIO_06_CODECS
+from siotwisted.dialects.socketio09 import SOCKETIO_09
 from siotwisted.origins import Origins
 from siotwisted.wire.codec import Codec
 
-__all__ = ["TRANSPORTS", "Config", "Cookie"]
+__all__ = ["GENERATIONS", "TRANSPORTS", "Config", "Cookie"]
 
+#: The names of all generations that there are.
+GENERATIONS = (SOCKETIO_06.name, SOCKETIO_09.name, ENGINEIO_3.name, ENGINEIO_4.name)
 #: The names of all transports that there are; what 0.7 to 0.9 have, 0.6 has too.
 TRANSPORTS = tuple(dict.fromkeys((*ENGINEIO_4.transports, *SOCKETIO_06.transports)))
 
@@ -32,7 +35,7 @@ class Cookie:
     :param secure: whether it is sent back on TLS alone; if left out, when the session began on TLS.
     :param domain: for which hosts it is sent back, if not the one that set it alone.
     :param maxAge: for how many seconds it is kept; if left out, until the browser is closed.
-    :raises ValueError: for a name that no cookie can have.
+    :raises ValueError: for a name or a ``sameSite`` that no cookie can have.
     """
 
     name: str = "io"
@@ -44,6 +47,8 @@ class Cookie:
     maxAge: int | None = None
 
     def __post_init__(self) -> None:
+        if self.sameSite not in ("Lax", "Strict", "None"):
+            raise ValueError(f"sameSite can't be {self.sameSite!r}")
         self.header("value", False)
 
     def header(self, value: str, secure: bool) -> str:
@@ -61,7 +66,8 @@ class Cookie:
             "path": self.path,
             "samesite": self.sameSite,
             "httponly": self.httpOnly,
-            "secure": secure if self.secure is None else self.secure,
+            # Without TLS, browsers take no cookie for other sites.
+            "secure": secure or self.sameSite == "None" if self.secure is None else self.secure,
             "domain": self.domain,
             "max-age": self.maxAge,
         }
@@ -78,6 +84,7 @@ class Config:
 
     :param origins: which pages of other origins may connect; see :mod:`siotwisted.origins`. None by default.
     :param transports: the names of the transports to serve.
+    :param generations: the generations of clients to serve, as ``connection.generation`` calls them.
     :param codecs: the codecs to serve: the first answers the plain URLs, and each also
         ``<endpoint>/<its name>/<transport>``.
     :param reconnectTimeout: how long the session of an absent client, and its messages, wait for it to come back.
@@ -88,7 +95,7 @@ class Config:
     :param pingInterval: the same as ``heartbeatInterval`` for clients from 0.7 on, which are told it; those of 1.x and
         2.x ask us in this interval.
     :param pingTimeout: the same as ``heartbeatTimeout`` for them.
-    :param connectTimeout: how long a client may stay that has joined no namespace.
+    :param connectTimeout: how long a client may stay before it joins its first namespace.
     :param allowUpgrades: whether clients from 1.0 on may move from polls to a WebSocket.
     :param upgradeTimeout: how long they may try that out.
     :param upgradeDelay: how long a poll is still held then. At 0, the first packets of the client's application are
@@ -110,6 +117,7 @@ class Config:
 
     origins: Sequence[str] = ()
     transports: Sequence[str] = TRANSPORTS
+    generations: Sequence[str] = GENERATIONS
     codecs: Sequence[type[Codec]] = SOCKETIO_06_CODECS
     reconnectTimeout: float = 60.0
     heartbeatInterval: float = 10.0
@@ -133,13 +141,16 @@ class Config:
     perMessageDeflate: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("origins", "transports"):
+        for name in ("origins", "transports", "generations"):
             if isinstance(getattr(self, name), str):
                 raise ValueError(f"{name} must be a list of texts, not a text")
         Origins(self.origins)
         unknown = set(self.transports) - set(TRANSPORTS)
         if unknown:
             raise ValueError(f"no such transport: {', '.join(sorted(unknown))}")
+        unknown = set(self.generations) - set(GENERATIONS)
+        if unknown:
+            raise ValueError(f"no such generation: {', '.join(sorted(unknown))}")
         names = [codec.name for codec in self.codecs]
         if not all(names) or len(set(names)) < max(len(names), 1) or set(names) & set(TRANSPORTS):
             raise ValueError("codecs need names, each its own, and none the name of a transport")

@@ -139,7 +139,10 @@ class Connection:
 
     @property
     def query(self) -> Mapping[str, str]:
-        """The query of the client's first request."""
+        """
+        The query of the client's first request. With clients from 0.7 to 2.x it holds, too, what the client said when
+        it joined the namespace, which counts before the other.
+        """
         return self.handshake.query
 
     @property

@@ -30,7 +30,7 @@ class EngineIO:
 
     def __init__(self, reactor: IReactorTime, receiver: SessionReceiver, config: Config | None = None) -> None:
         self.registry = SessionRegistry(reactor, config or Config(), receiver)
-        self.admission = Admission(self.registry, Router({}, PLAIN_ENGINES))
+        self.admission = Admission(self.registry, Router({}, PLAIN_ENGINES, {}))
 
     def stop(self) -> Deferred[None]:
         """End every session and let no new one in; fires when all are closed."""

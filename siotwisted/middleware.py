@@ -81,6 +81,8 @@ class PacketMiddleware:
             try:
                 self._thinking = waitable(middleware(self._connection, event, arguments))
                 if self._thinking is not None:
+                    if not self._connection.connected:
+                        self._thinking.cancel()
                     await self._thinking
             except EventRefused:
                 return False

@@ -259,4 +259,8 @@ class BaseNamespace(Recipients[Member]):
 
     def getConnection(self, id: str) -> Member | None:
         """The connection of this id, if there is one."""
-        return self.connections.get(id)
+        for core in self._cores():
+            connection = core.rooms.members.get(id)
+            if connection is not None:
+                return connection
+        return None

@@ -421,7 +421,10 @@ class Session:
             elif kind is Kind.CLOSE:
                 self._end(self.dialect.goodbye, _NOTHING)
             elif kind not in _IGNORED:
-                self._registry.received(self, packet)
+                try:
+                    self._registry.received(self, packet)
+                except Exception:
+                    self._registry.log.failure("session {label}: the receiver failed", label=self.label)
 
     # From polls to a WebSocket.
 

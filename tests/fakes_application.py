@@ -33,6 +33,7 @@ class FakeDialect:
 
     name: str
     joinsRoot: bool
+    rootIsAll: bool
     strict: bool
     speechless: frozenset[Kind] = field(default_factory=frozenset)
 
@@ -42,11 +43,11 @@ class FakeDialect:
 
 
 #: Clients that join every namespace themselves, and whose rules are strict.
-NEW = FakeDialect("new", joinsRoot=False, strict=True)
+NEW = FakeDialect("new", joinsRoot=False, rootIsAll=False, strict=True)
 #: Clients that the server joins to the root.
-OLD = FakeDialect("old", joinsRoot=True, strict=False)
+OLD = FakeDialect("old", joinsRoot=True, rootIsAll=False, strict=False)
 #: Clients that know nothing but messages.
-SIMPLE = FakeDialect("simple", True, False, frozenset(Kind) - {Kind.MESSAGE, Kind.JSON})
+SIMPLE = FakeDialect("simple", True, True, False, frozenset(Kind) - {Kind.MESSAGE, Kind.JSON})
 
 #: What was sent, as kind, data, namespace and number.
 Says = tuple[Kind, Any, str, int | None]

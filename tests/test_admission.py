@@ -15,12 +15,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from siotwisted.admission import Admission
 from siotwisted.config import Config
-from siotwisted.dialects.dialect import Refusal, Route
+from siotwisted.dialects.dialect import Problem, Refusal, Route
 from siotwisted.dialects.socketio06 import SOCKETIO_06
 from siotwisted.errors import ConnectionRefused
 from siotwisted.handshake import Handshake
 from siotwisted.packets import Reason
 from siotwisted.registry import SessionRegistry
+from siotwisted.server import SocketIO
 from siotwisted.session import Session
 from siotwisted.wire.sio06 import SIOCodec
 from siotwisted.wire.sio06streaming import SIOStreamingCodec
@@ -263,6 +264,27 @@ class SessionTests(AdmissionCase):
         assert plain is not None and named is not None
         self.assertEqual((plain.codec, named.codec, named.transport), (SIOStreamingCodec, SIOCodec, "websocket"))
         self.assertIsNone(self.admission.route(["socket.io.js"], {}))
+
+
+class GenerationTests(SynchronousTestCase):
+    """The generations that are served."""
+
+    def test_each(self) -> None:
+        """One that is served alone is found by its URLs; of the others, those of Engine.IO are told why not."""
+        urls: dict[str, tuple[list[str], dict[str, str]]] = {
+            "Socket.IO 0.6": (["websocket"], {}),
+            "Socket.IO 0.7-0.9": (["1"], {}),
+            "Socket.IO 1-2": ([], {"EIO": "3", "transport": "polling"}),
+            "Socket.IO 3-4": ([], {"EIO": "4", "transport": "polling"}),
+        }
+        for name in urls:
+            sio = SocketIO(Clock(), Config(generations=[name]))
+            for other, (path, query) in urls.items():
+                route = sio.admission.route(path, query)
+                served = route is not None and route.problem is None
+                self.assertEqual(served, name == other, (name, other))
+                if query and not served:
+                    self.assertEqual(route and route.problem, Problem.VERSION)
 
 
 class CORSTests(AdmissionCase):

@@ -4,9 +4,10 @@ The conversation with one client: joining, leaving, being refused, and the rules
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import capturedLogs
 
 from siotwisted.config import Config
@@ -295,6 +296,27 @@ class MiddlewareTests(NotingCase):
             session.emits("say", namespace="/chat")
         self.assertEqual((session.reason, self.calls), (Reason.FORCED_CLOSE, []))
 
+    def test_throwsOutAndThinks(self) -> None:
+        """Middleware that ends the session and goes on to think is cancelled, and nothing waits for it."""
+        for own in (False, True):
+            waiting: Deferred[None] = Deferred()
+
+            def think(connection: Connection, *_: object, waiting: Deferred[None] = waiting) -> Deferred[None]:
+                connection.close()
+                return waiting
+
+            if own:
+                self.chat._core.handlers.middleware.clear()
+                connection, session = self.client("/chat")
+                connection.use(think)
+                session.emits("say", namespace="/chat")
+            else:
+                self.chat.use(think)
+                session = self.session()
+                session.says(Kind.CONNECT, None, "/chat")
+            self.failureResultOf(waiting, CancelledError)
+            self.assertEqual((session.closed, self.chat._core.joining), (True, 0))
+
     def test_rootRefused(self) -> None:
         """Refused in the root, a client that can't be told loses its session; another keeps it."""
 
@@ -367,6 +389,18 @@ class LeaveTests(NotingCase):
         connection, session = self.joined(SIMPLE)
         connection.disconnect()
         self.assertLeft(connection, Reason.SERVER_DISCONNECT)
+        self.assertEqual(session.reason, Reason.SERVER_DISCONNECT)
+
+    def test_rootIsAll(self) -> None:
+        """To leave the root is to leave everything, for clients who take it so."""
+        connection, session = self.client("/", replace(OLD, rootIsAll=True))
+        session.says(Kind.CONNECT, None, "/chat")
+        session.take()
+        connection.disconnect()
+        self.assertEqual(
+            [(kind, namespace) for kind, _, namespace, _ in session.sent],
+            [(Kind.DISCONNECT, "/chat"), (Kind.DISCONNECT, "/")],
+        )
         self.assertEqual(session.reason, Reason.SERVER_DISCONNECT)
 
     def test_close(self) -> None:

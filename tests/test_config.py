@@ -27,6 +27,19 @@ class ConfigTests(SynchronousTestCase):
         """These settings are a ValueError."""
         self.assertRaises(ValueError, Config, **settings)
 
+    def test_generations(self) -> None:
+        """The generations that are served are some that there are."""
+        self.assertEqual(Config(generations=["Socket.IO 0.6"]).generations, ["Socket.IO 0.6"])
+        self.assertRaises(ValueError, Config, generations=["Socket.IO 5"])
+        self.assertRaises(ValueError, Config, generations="Socket.IO 0.6")
+
+    def test_sameSite(self) -> None:
+        """A cookie's attributes are what browsers know; one for other sites is for TLS alone, wherever that ends."""
+        self.assertRaises(ValueError, Cookie, sameSite="lax;x")
+        self.assertIn("; Secure", Cookie(sameSite="None").header("a", False))
+        self.assertNotIn("; Secure", Cookie(sameSite="None", secure=False).header("a", True))
+        self.assertNotIn("; Secure", Cookie().header("a", False))
+
     def test_parser(self) -> None:
         """The parser that clients must have is one that there is, or none."""
         for parser in ("json", "msgpack", None):

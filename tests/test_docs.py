@@ -215,7 +215,7 @@ class PageTests(SynchronousTestCase):
 
 
 #: Defaults that people write in other words than Python.
-_WORDS = {"transports": "all", "codecs": "both", "origins": "none", "queueBytes": "4 MiB"}
+_WORDS = {"transports": "all", "generations": "all", "codecs": "both", "origins": "none", "queueBytes": "4 MiB"}
 
 
 def _text(value: object) -> str:

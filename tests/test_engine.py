@@ -48,6 +48,15 @@ class EngineTests(SynchronousTestCase):
         other.dataReceived("2:4c")
         self.assertEqual(self.receiver.packets, ["a", b"\2", "c"])
 
+    def test_failing(self) -> None:
+        """What a receiver raises is in the log; the client is not to blame, and the next message counts."""
+        session = self.open(transport="websocket")
+        socket = attach(session, EngineSocket)
+        self.receiver.onPacket = lambda session, packet: 1 // len(packet.data)  # type: ignore[assignment,return-value]
+        socket.receive("4", "4b")
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual((session.closed, self.receiver.packets), (False, ["", "b"]))
+
     def test_stop(self) -> None:
         """It ends all sessions, and lets nobody in."""
         session = self.open(transport="polling")

@@ -64,7 +64,7 @@ class SessionIDTests(SessionCase):
     def test_routable(self) -> None:
         """The rules of URLs let an id through as it is."""
         id = newSessionID()
-        found = Router({SIOCodec.name: SIOCodec}, {}).route(["xhr-polling", id, "1700000000000"], {})
+        found = Router({SIOCodec.name: SIOCodec}, {}, {}).route(["xhr-polling", id, "1700000000000"], {})
         assert found is not None
         self.assertEqual(found.sessionID, id)
 

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 from siotwisted.packets import Reason
 from siotwisted.wire.codec import BaseCodec
 
-__all__ = ["Dialect", "Fault", "Heartbeat", "Posted", "Problem", "Refusal", "Route", "Settings"]
+__all__ = ["Dialect", "Fault", "Heartbeat", "Posted", "Problem", "Refusal", "Route", "Settings", "derivedID"]
 
 
 class Settings(Protocol):
@@ -139,6 +139,11 @@ class Route:
     problem: Problem | None = None
 
 
+def derivedID(sessionID: str, namespace: str) -> str:
+    """The id of a connection where the session's is all that the client knows: ``socket.id`` in 1.x and 2.x."""
+    return sessionID if namespace == "/" else f"{namespace}#{sessionID}"
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dialect:
     """
@@ -154,6 +159,7 @@ class Dialect:
     :ivar outlivesPolls: whether it waits when a held poll is lost.
     :ivar replacesPolls: whether a second poll takes the place of one that is held; otherwise it ends the session.
     :ivar joinsRoot: whether the server makes new clients join the namespace ``/``; otherwise they ask for it.
+    :ivar rootIsAll: whether a client that leaves ``/`` has left every namespace.
     :ivar strict: whether a client that sends what it must not, such as an event before it joined, loses its session;
         otherwise that is ignored.
     :ivar connectionID: the id of a connection, from those of its session and namespace.
@@ -177,6 +183,7 @@ class Dialect:
     outlivesPolls: bool
     replacesPolls: bool
     joinsRoot: bool
+    rootIsAll: bool
     strict: bool
     connectionID: Callable[[str, str], str]
     opening: Callable[[str, bool, Settings], str]

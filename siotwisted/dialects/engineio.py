@@ -9,7 +9,17 @@ import re
 import secrets
 from dataclasses import replace
 
-from siotwisted.dialects.dialect import Dialect, Fault, Heartbeat, Posted, Problem, Refusal, Route, Settings
+from siotwisted.dialects.dialect import (
+    Dialect,
+    Fault,
+    Heartbeat,
+    Posted,
+    Problem,
+    Refusal,
+    Route,
+    Settings,
+    derivedID,
+)
 from siotwisted.errors import ProtocolError
 from siotwisted.packets import Reason
 from siotwisted.wire.engine3 import isPayload
@@ -26,11 +36,6 @@ from siotwisted.wire.jsontext import dumps
 from siotwisted.wire.wrappings import engineCall, engineText, formField
 
 __all__ = ["ENGINEIO_2", "ENGINEIO_3", "ENGINEIO_4", "ENGINES", "PARSERS", "PLAIN_ENGINES"]
-
-
-def _oldConnectionID(sessionID: str, namespace: str) -> str:
-    """What clients 1.x and 2.x derive ``socket.id`` from."""
-    return sessionID if namespace == "/" else f"{namespace}#{sessionID}"
 
 
 def _freshConnectionID(sessionID: str, namespace: str) -> str:
@@ -100,6 +105,7 @@ ENGINEIO_4 = Dialect(
     outlivesPolls=False,
     replacesPolls=False,
     joinsRoot=False,
+    rootIsAll=False,
     strict=True,
     connectionID=_freshConnectionID,
     opening=_opening,
@@ -130,7 +136,7 @@ ENGINEIO_3 = replace(
     heartbeat=Heartbeat.CLIENT,
     joinsRoot=True,
     strict=False,
-    connectionID=_oldConnectionID,
+    connectionID=derivedID,
     undress=_undress3,
 )
 

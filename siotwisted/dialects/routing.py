@@ -46,13 +46,17 @@ class Router:
     The URLs of one server.
 
     :param codecs: the codecs of 0.6 that may be asked for, by name; the first one is the codec of plain URLs. Without
-        any, neither 0.6 nor 0.7 to 0.9 is served.
+        any, 0.6 is not served.
     :param engines: the dialects of Engine.IO, by what a URL has for ``EIO``.
+    :param protocols: those of 0.7 to 0.9, by what a URL begins with.
     """
 
-    def __init__(self, codecs: Mapping[str, type[Codec]], engines: Mapping[str, Dialect]) -> None:
+    def __init__(
+        self, codecs: Mapping[str, type[Codec]], engines: Mapping[str, Dialect], protocols: Mapping[str, Dialect]
+    ) -> None:
         self._codecs = codecs
         self._engines = engines
+        self._protocols = protocols
 
     def route(self, segments: Sequence[str], query: Mapping[str, str]) -> Route | None:
         """
@@ -64,11 +68,9 @@ class Router:
         """
         if not any(segments):
             return self._engineIO(query)
-        if not self._codecs:
-            return None
         if segments[0].isascii() and segments[0].isdigit():
-            return self._socketIO09(segments, query)
-        return self._socketIO06(segments)
+            return self._socketIO09(segments, query) if self._protocols else None
+        return self._socketIO06(segments) if self._codecs else None
 
     def _engineIO(self, query: Mapping[str, str]) -> Route:
         """``j`` asks for JSONP, of which the digits are the callback's index."""
@@ -89,11 +91,10 @@ class Router:
             sessionID = _NO_ID
         return Route(dialect, dialect.codec, transport, carrier, sessionID, index, problem)
 
-    @staticmethod
-    def _socketIO09(segments: Sequence[str], query: Mapping[str, str]) -> Route | None:
+    def _socketIO09(self, segments: Sequence[str], query: Mapping[str, str]) -> Route | None:
         """Any URL with a session and ``disconnect`` in its query ends the session."""
         version, transport, sessionID, *rest = *segments, "", "", ""
-        problem = None if version == "1" else Problem.VERSION
+        problem = None if version in self._protocols else Problem.VERSION
         if any(rest) or len(sessionID) > _LONGEST_ID:
             return None
         if not transport and not sessionID:

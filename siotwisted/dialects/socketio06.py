@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from siotwisted.dialects.dialect import Dialect, Fault, Heartbeat, Posted, Problem, Refusal, Route, Settings
+from siotwisted.dialects.dialect import Dialect, Fault, Heartbeat, Posted, Problem, Refusal, Route, Settings, derivedID
 from siotwisted.packets import Reason
 from siotwisted.wire.codec import Codec
 from siotwisted.wire.sio06 import SIOCodec
@@ -10,10 +10,6 @@ from siotwisted.wire.sio06streaming import SIOStreamingCodec
 from siotwisted.wire.wrappings import HTMLFILE_OPENING, formField, htmlfileScript, jsonpCall
 
 __all__ = ["SOCKETIO_06", "SOCKETIO_06_CODECS"]
-
-
-def _connectionID(sessionID: str, namespace: str) -> str:
-    return sessionID
 
 
 def _opening(sessionID: str, streaming: bool, settings: Settings) -> str:
@@ -39,8 +35,9 @@ SOCKETIO_06 = Dialect(
     outlivesPolls=True,
     replacesPolls=True,
     joinsRoot=True,
+    rootIsAll=True,
     strict=False,
-    connectionID=_connectionID,
+    connectionID=derivedID,
     opening=_opening,
     faults={
         Problem.STOPPING: Fault(503, "the server is stopping"),

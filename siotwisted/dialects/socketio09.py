@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import ceil
 
-from siotwisted.dialects.dialect import Dialect, Fault, Heartbeat, Posted, Problem, Refusal, Route, Settings
+from siotwisted.dialects.dialect import Dialect, Fault, Heartbeat, Posted, Problem, Refusal, Route, Settings, derivedID
 from siotwisted.errors import ProtocolError
 from siotwisted.packets import Reason
 from siotwisted.wire.sio09 import SocketIO09Codec, handshakeBody
@@ -17,14 +17,14 @@ from siotwisted.wire.wrappings import (
     quoted,
 )
 
-__all__ = ["SOCKETIO_09"]
+__all__ = ["PROTOCOLS", "SOCKETIO_09"]
 
 #: What new clients are offered, best first. Not Flash, which they would wait for in vain.
 _OFFERED = ("websocket", "htmlfile", "xhr-polling", "jsonp-polling")
 
 
-def _connectionID(sessionID: str, namespace: str) -> str:
-    return sessionID
+#: An error packet that makes the client begin anew; where a poll has to be answered with a packet, the only answer.
+_BEGIN_ANEW = "7:::1+0"
 
 
 def _opening(sessionID: str, streaming: bool, settings: Settings) -> str:
@@ -44,7 +44,7 @@ def _express(fault: Fault, route: Route) -> Refusal:
     if route.carrier == "handshake":
         script = jsonpError(route.index, fault.text)
     else:
-        script = jsonp09Call(route.index, quoted(fault.text.encode("utf-8")))
+        script = jsonp09Call(route.index, quoted(_BEGIN_ANEW.encode("ascii")))
     return Refusal(200, script.decode("utf-8"), "text/javascript; charset=UTF-8")
 
 
@@ -68,8 +68,9 @@ SOCKETIO_09 = Dialect(
     outlivesPolls=True,
     replacesPolls=True,
     joinsRoot=True,
+    rootIsAll=True,
     strict=False,
-    connectionID=_connectionID,
+    connectionID=derivedID,
     opening=_opening,
     faults={
         Problem.STOPPING: Fault(503, "the server is stopping"),
@@ -81,8 +82,7 @@ SOCKETIO_09 = Dialect(
         Problem.ORIGIN: Fault(403, "handshake bad origin"),
         Problem.UPGRADE: Fault(426, "this is a WebSocket"),
         Problem.UNAUTHORIZED: Fault(403, "handshake unauthorized"),
-        # An error packet that makes the client begin anew.
-        Problem.SESSION: Fault(200, "7:::1+0"),
+        Problem.SESSION: Fault(200, _BEGIN_ANEW),
         Problem.FAILED: Fault(500, "handshake error"),
     },
     express=_express,
@@ -92,3 +92,6 @@ SOCKETIO_09 = Dialect(
     htmlfileOpening=HTMLFILE_09_OPENING,
     htmlfileScript=htmlfile09Script,
 )
+
+#: By what a URL begins with.
+PROTOCOLS = {"1": SOCKETIO_09}

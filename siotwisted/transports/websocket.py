@@ -405,7 +405,10 @@ def takeOver(request: Request, protocol: SocketIOWebSocketProtocol) -> None:
     transport.unregisterProducer()
     head = [b"%b %b HTTP/1.1" % (request.method, request.uri)]
     head += [
-        b"%b: %b" % (name, value) for name, values in request.requestHeaders.getAllRawHeaders() for value in values
+        b"%b: %b" % (name, value)
+        for name, values in request.requestHeaders.getAllRawHeaders()
+        for value in values
+        if name.lower() != b"origin"  # which was checked, and may be none to Autobahn
     ]
     behind = b"".join(channel._dataBuffer)
     channel._dataBuffer.clear()

@@ -14,9 +14,9 @@ To write a codec of one's own: a subclass of :class:`Codec` with a :attr:`~Codec
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, TypeVar
 
 from zope.interface import implementer
 
@@ -27,6 +27,8 @@ from siotwisted.outgoing import Outgoing
 from siotwisted.packets import Kind, Packet, messagePacket
 
 __all__ = ["MAX_PACKETS", "BaseCodec", "Codec", "Dressed", "isPlainText"]
+
+_Form = TypeVar("_Form")
 
 #: How many packets one payload may have.
 MAX_PACKETS = 10_000
@@ -187,13 +189,17 @@ class BaseCodec(ABC):
         if damage is not None:
             raise damage
 
+    def form(self, outgoing: Outgoing, key: Hashable, build: Callable[[Outgoing], _Form]) -> _Form:
+        """A form of a packet, which all sessions of this key share; a subclass may have some that nobody shares."""
+        return outgoing.form(key, build)
+
     def said(self, outgoing: Outgoing) -> Said:
         """
         The messages of a packet, made once for all sessions of this key.
 
         :raises UnsupportedByClient: if the protocol has no words for it.
         """
-        return outgoing.form(self._saidKey, self._say)
+        return self.form(outgoing, self._saidKey, self._say)
 
     def dressed(self, outgoings: Sequence[Outgoing]) -> Dressed:
         """These packets as the transport wants to be given them; each made once for all sessions of a broadcast."""
@@ -201,7 +207,7 @@ class BaseCodec(ABC):
         assert transport is not None
         if transport.messages:
             form, dress = self._form, self._dressMessages
-            return Dressed([outgoing.form(form, dress) for outgoing in outgoings])
+            return Dressed([self.form(outgoing, form, dress) for outgoing in outgoings])
         if transport.streaming:
             return Dressed(
                 [piece for outgoing in outgoings if (piece := self._piece(outgoing, self.style((outgoing,))))]
@@ -225,7 +231,7 @@ class BaseCodec(ABC):
         return Said(messages, sum(len(each if isinstance(each, bytes) else each.encode("utf-8")) for each in messages))
 
     def _piece(self, outgoing: Outgoing, style: str) -> bytes:
-        return outgoing.form((self._form, style), partial(self._dressPiece, style=style))
+        return self.form(outgoing, (self._form, style), partial(self._dressPiece, style=style))
 
     def _dressPiece(self, outgoing: Outgoing, style: str) -> bytes:
         assert self.transport is not None

@@ -23,8 +23,8 @@ anything damaged an empty packet or an event without a name, and takes frames th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
 from siotwisted.errors import EncodeError, ProtocolError, UnsupportedByClient
@@ -37,6 +37,8 @@ from siotwisted.wire.jsontext import dumps, loads
 from siotwisted.wire.units import cutFrames, unitCount
 
 __all__ = ["Received", "SocketIO09Codec", "decode", "encode", "framed", "handshakeBody"]
+
+_Form = TypeVar("_Form")
 
 _KINDS = (
     Kind.DISCONNECT,
@@ -321,9 +323,13 @@ class SocketIO09Codec(BaseCodec):
 
     def _call(self, namespace: str, endpoint: str | None) -> None:
         """What the client calls a namespace from now on; None for its name."""
-        if self._endpoints.get(namespace) != endpoint:
-            if endpoint is None:
-                del self._endpoints[namespace]
-            else:
-                self._endpoints[namespace] = endpoint
-            self.setKey((type(self), frozenset(self._endpoints.items())))
+        if endpoint is not None:
+            self._endpoints[namespace] = endpoint
+        else:
+            self._endpoints.pop(namespace, None)
+
+    def form(self, outgoing: Outgoing, key: Hashable, build: Callable[[Outgoing], _Form]) -> _Form:
+        """A form of a packet; of one that is for an endpoint of this client alone, nobody else has any use."""
+        if outgoing.packet.namespace in self._endpoints:
+            return build(outgoing)
+        return super().form(outgoing, key, build)

@@ -15,7 +15,7 @@ from siotwisted.dialects.dialect import Problem, Route
 from siotwisted.dialects.engineio import ENGINEIO_2, ENGINEIO_3, ENGINEIO_4, ENGINES, PLAIN_ENGINES
 from siotwisted.dialects.routing import Router
 from siotwisted.dialects.socketio06 import SOCKETIO_06, SOCKETIO_06_CODECS
-from siotwisted.dialects.socketio09 import SOCKETIO_09
+from siotwisted.dialects.socketio09 import PROTOCOLS, SOCKETIO_09
 from siotwisted.wire.enginecodec import EngineIO3Codec, EngineIO4Codec, SocketIO5Codec
 from siotwisted.wire.sio06 import SIOCodec
 from siotwisted.wire.sio06streaming import SIOStreamingCodec
@@ -23,7 +23,7 @@ from siotwisted.wire.sio09 import SocketIO09Codec
 from tests.wire import checks
 
 CODECS = {codec.name: codec for codec in SOCKETIO_06_CODECS}
-ROUTER = Router(CODECS, ENGINES)
+ROUTER = Router(CODECS, ENGINES, PROTOCOLS)
 TIME = "1299090000000"
 CARRIERS = (
     *("websocket", "htmlfile", "xhr-multipart", "xhr-polling", "jsonp-polling"),
@@ -110,12 +110,12 @@ class SocketIO06Tests(SynchronousTestCase):
         self.assertAsks(f"streaming/jsonp-polling/{ID}/{TIME}/4", "jsonp-polling", ID, 4, codec=SIOStreamingCodec)
         self.assertAsks("sio/websocket", "websocket")
         turned = {"streaming": SIOStreamingCodec, "sio": SIOCodec}
-        found = [Router(turned, {}).route(path.split("/"), {}) for path in ("websocket", "sio/websocket")]
+        found = [Router(turned, {}, {}).route(path.split("/"), {}) for path in ("websocket", "sio/websocket")]
         self.assertEqual([each and each.codec for each in found], [SIOStreamingCodec, SIOCodec])
 
     def test_codecNotServed(self) -> None:
         """A codec that the server was not given has no URLs."""
-        self.assertIs(Router({"sio": SIOCodec}, ENGINES).route(["streaming", "websocket"], {}), None)
+        self.assertIs(Router({"sio": SIOCodec}, ENGINES, PROTOCOLS).route(["streaming", "websocket"], {}), None)
 
     def test_otherPaths(self) -> None:
         """Nothing else asks for anything: other generations, client files, two codecs, other spellings."""
@@ -246,7 +246,7 @@ class SocketIO09Tests(SynchronousTestCase):
 
     def test_notServed(self) -> None:
         """A server without codecs of Socket.IO 0.6 has none of these URLs."""
-        router = Router({}, ENGINES)
+        router = Router({}, ENGINES, {})
         for path in ("1", f"1/xhr-polling/{ID}", "xhr-polling", "websocket"):
             self.assertIsNone(router.route(path.split("/"), {}), path)
 
@@ -310,7 +310,7 @@ class EngineIOTests(SynchronousTestCase):
 
     def test_plain(self) -> None:
         """The same URLs of a server of Engine.IO alone ask for its own codecs; 2 is none of its versions."""
-        router = Router({}, PLAIN_ENGINES)
+        router = Router({}, PLAIN_ENGINES, {})
         for text, codec, name in (("4", EngineIO4Codec, "Engine.IO 4"), ("3", EngineIO3Codec, "Engine.IO 3")):
             found = router.route([""], {"EIO": text, "transport": "polling"})
             assert found is not None

@@ -30,6 +30,7 @@ from siotwisted.clientfiles import ClientFiles
 from siotwisted.config import Config
 from siotwisted.dialects.engineio import ENGINES
 from siotwisted.dialects.routing import Router
+from siotwisted.dialects.socketio09 import PROTOCOLS
 from siotwisted.errors import QueueFull
 from siotwisted.handshake import Handshake
 from siotwisted.outgoing import Outgoing
@@ -295,7 +296,7 @@ class Application:
         self.config = config or Config()
         self.registry = SessionRegistry(clock, self.config, self)
         if router is None:
-            router = Router({codec.name: codec for codec in self.config.codecs}, ENGINES)
+            router = Router({codec.name: codec for codec in self.config.codecs}, ENGINES, PROTOCOLS)
         self.admission = Admission(self.registry, router)
         self.notes = Notes()
         self._connections: dict[str, Connection] = {}

@@ -501,7 +501,7 @@ class PlainTests(EngineCase):
 
     def make(self, **settings: Any) -> None:
         """A server without Socket.IO."""
-        self.server = Server(Config(**settings), router=Router({}, PLAIN_ENGINES))
+        self.server = Server(Config(**settings), router=Router({}, PLAIN_ENGINES, {}))
 
     def test_messages(self) -> None:
         """Text and bytes, as they are, both ways."""

@@ -254,6 +254,18 @@ class PollTests(Case09):
         self.assertTrue(client.received.endswith(b'<script>_("2::");</script>\r\n'))
 
 
+class RefusedPollTests(Case09):
+    """Polls by JSONP that are not served."""
+
+    def test_packet(self) -> None:
+        """They are answered with the one packet that makes the client begin anew, whatever the problem is."""
+        sessionID = self.open()
+        for headers in ({}, {"Referer": "https://evil.example/"}):
+            name = "gone" if not headers else sessionID
+            refused = self.server.request("GET", f"/1/jsonp-polling/{name}?i=2", headers)
+            self.assertBody(refused, f'io.j[2]("{UNKNOWN}");', SCRIPT)
+
+
 class PostTests(Case09):
     """What clients post."""
 

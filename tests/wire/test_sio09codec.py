@@ -237,7 +237,7 @@ class AliasTests(CodecCase):
         self.assertEqual(self.read("1::/chat:"), [Packet(Kind.CONNECT, None, "/chat")])
 
     def test_broadcast(self) -> None:
-        """Those who call a namespace otherwise don't share their messages; those who call it alike do."""
+        """Those who call a namespace by its name share its messages; of what others get, nobody else has any use."""
         outgoing = Outgoing(messagePacket("x", "/chat"))
         written = []
         for text in ("1::/chat", "1::/chat?a=1", "1::/chat", "1::/chat?a=1", "1::/chat?a=2"):
@@ -249,7 +249,17 @@ class AliasTests(CodecCase):
             written, [b"(3::/chat:x)", b"(3::/chat?a=1:x)", b"(3::/chat:x)", b"(3::/chat?a=1:x)", b"(3::/chat?a=2:x)"]
         )
         self.assertIs(written[0], written[2])
-        self.assertIs(written[1], written[3])
+
+    def test_elsewhere(self) -> None:
+        """Who calls one namespace by a text of its own shares all others."""
+        outgoing = Outgoing(messagePacket("x"))
+        written = []
+        for text in ("1::/chat", "1::/chat?a=1", "1::/chat?a=2"):
+            codec = SocketIO09Codec(checks.Recorder())
+            codec.dataReceived(text)
+            codec.makeConnection(checks.Transport("", messages=True))
+            written.append(codec.dressed([outgoing]).chunks[0])
+        self.assertEqual(len({id(each) for each in written}), 1)
 
     def test_work(self) -> None:
         """A client that joins namespaces without end makes no more work for each, and is not remembered without end."""
