@@ -14,6 +14,7 @@ import tarfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 __all__ = [
     "CENSUS",
@@ -61,10 +62,9 @@ class Release:
 
 
 def _readCensus() -> tuple[Release, ...]:
-    rows = json.loads(Path(__file__).with_name("census.json").read_text())
-    lists = ("transports", "lacks")
+    rows: list[dict[str, Any]] = json.loads(Path(__file__).with_name("census.json").read_text())
     return tuple(
-        Release(**{name: tuple(value) if name in lists else value for name, value in row.items()}) for row in rows
+        Release(**{**row, "transports": tuple(row["transports"]), "lacks": tuple(row.get("lacks", ()))}) for row in rows
     )
 
 
