@@ -12,7 +12,6 @@ from abc import ABC, abstractmethod
 from functools import partial
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qsl
 
 from twisted.internet.error import ConnectionAborted
 from twisted.internet.interfaces import IAddress
@@ -27,13 +26,22 @@ from siotwisted.dialects.dialect import Problem, Refusal, Route
 from siotwisted.errors import ProtocolError
 from siotwisted.handshake import Handshake
 from siotwisted.session import Session
+from siotwisted.wire.wrappings import readQuery
 
-__all__ = ["BAD_METHOD", "TransportResource", "abort", "addressText", "answer", "queryOf", "refuse", "respond"]
+__all__ = [
+    "BAD_METHOD",
+    "TransportResource",
+    "abort",
+    "addressText",
+    "answer",
+    "parseQuery",
+    "queryOf",
+    "refuse",
+    "respond",
+]
 
 _log = Logger()
 
-#: How many fields a query may have.
-_MAX_FIELDS = 64
 _METHODS = "GET, POST, OPTIONS"
 BAD_METHOD = Refusal(405, "method not allowed")
 _BAD_BODY = Refusal(400, "the body is not what clients post")
@@ -73,13 +81,17 @@ def header(request: Request, name: str) -> str | None:
     return b", ".join(values).decode("latin-1") if values else None
 
 
-def queryOf(request: Request) -> dict[str, str]:
-    """The query of a request: name to value, the last one of a repeated name; of one with too many names, nothing."""
-    query = request.uri.partition(b"?")[2].decode("utf-8", "replace")
+def parseQuery(query: str) -> dict[str, str]:
+    """The fields of a URL's query; of one with too many, none, as if the client had asked for nothing."""
     try:
-        return dict(parse_qsl(query, keep_blank_values=True, max_num_fields=_MAX_FIELDS))
-    except ValueError:
+        return readQuery(query)
+    except ProtocolError:
         return {}
+
+
+def queryOf(request: Request) -> dict[str, str]:
+    """The fields of a request's query."""
+    return parseQuery(request.uri.partition(b"?")[2].decode("utf-8", "replace"))
 
 
 def abort(request: Request) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Protocol
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.wamp.types import TransportDetails
@@ -32,7 +32,7 @@ from siotwisted.handshake import Handshake
 from siotwisted.interfaces import ISessionTransport
 from siotwisted.packets import Reason
 from siotwisted.session import Session
-from siotwisted.transports.http import TransportResource, addressText, header, refuse
+from siotwisted.transports.http import TransportResource, addressText, header, parseQuery, refuse
 from siotwisted.wire.websocketframe import binaryFrame, deflatedFrame, textFrame
 
 __all__ = ["SocketIOWebSocketFactory", "SocketIOWebSocketProtocol", "WebSocketResource", "takeOver"]
@@ -126,7 +126,7 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
         if self.admitted is not None:
             return None
         admission = self.factory.admission
-        query = dict(parse_qsl(urlsplit(self.http_request_uri).query, keep_blank_values=True))
+        query = parseQuery(urlsplit(self.http_request_uri).query)
         asked = self.factory.route(request.path, query)
         if asked is None or asked.carrier != "websocket":
             raise ConnectionDeny(404, "no such transport")

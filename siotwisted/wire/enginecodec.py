@@ -9,7 +9,6 @@ import re
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar, Protocol
-from urllib.parse import parse_qsl
 
 from siotwisted.errors import EncodeError, ProtocolError, UnsupportedByClient
 from siotwisted.handshake import Handshake
@@ -18,6 +17,7 @@ from siotwisted.outgoing import Outgoing
 from siotwisted.packets import Kind, Packet
 from siotwisted.wire import engine3, engine4, sio45, siomsgpack
 from siotwisted.wire.codec import BaseCodec
+from siotwisted.wire.wrappings import readQuery
 
 __all__ = [
     "EngineIO3Codec",
@@ -102,7 +102,7 @@ class JSONParser4:
         packet = self._decoder.receive(message)
         if packet is not None and packet.kind is Kind.CONNECT and "?" in packet.namespace:
             namespace, _, query = packet.namespace.partition("?")
-            packet = packet._replace(namespace=namespace, data=dict(parse_qsl(query, keep_blank_values=True)))
+            packet = packet._replace(namespace=namespace, data=readQuery(query))
         return packet
 
 

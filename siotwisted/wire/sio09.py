@@ -25,7 +25,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
-from urllib.parse import parse_qsl
 
 from siotwisted.errors import EncodeError, ProtocolError, UnsupportedByClient
 from siotwisted.interfaces import IPacketReceiver
@@ -35,6 +34,7 @@ from siotwisted.wire.attachments import takeOut
 from siotwisted.wire.codec import BaseCodec
 from siotwisted.wire.jsontext import dumps, loads
 from siotwisted.wire.units import cutFrames, unitCount
+from siotwisted.wire.wrappings import readQuery
 
 __all__ = ["Received", "SocketIO09Codec", "decode", "encode", "framed", "handshakeBody"]
 
@@ -319,7 +319,7 @@ class SocketIO09Codec(BaseCodec):
             self._call(namespace, packet.namespace)
         else:
             self._call(namespace, None)
-        yield Packet(Kind.CONNECT, dict(parse_qsl(query, keep_blank_values=True)) or None, namespace)
+        yield Packet(Kind.CONNECT, readQuery(query) or None, namespace)
 
     def _call(self, namespace: str, endpoint: str | None) -> None:
         """What the client calls a namespace from now on; None for its name."""

@@ -32,7 +32,7 @@ from __future__ import annotations
 
 import re
 from codecs import charmap_decode
-from urllib.parse import unquote_to_bytes
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 from siotwisted.errors import ProtocolError
 from siotwisted.wire.jsontext import dumps, loads
@@ -52,6 +52,7 @@ __all__ = [
     "multipartPart",
     "posted09",
     "quoted",
+    "readQuery",
 ]
 
 #: What browsers want to see before they show the first script of a page that never ends.
@@ -155,6 +156,22 @@ def posted09(body: bytes) -> tuple[str, bool]:
     """
     value = formField(body, b"d")
     return (loads(value), False) if value.startswith('"') else (value, True)
+
+
+#: How many fields a query may have.
+_MAX_QUERY = 64
+
+
+def readQuery(query: str) -> dict[str, str]:
+    """
+    The fields of a query, in a URL or behind a namespace: name to value, the last one of a repeated name.
+
+    :raises ProtocolError: if there are more than 64.
+    """
+    try:
+        return dict(parse_qsl(query, keep_blank_values=True, max_num_fields=_MAX_QUERY))
+    except ValueError as error:
+        raise ProtocolError("a query with too many fields") from error
 
 
 _ESCAPED_FEED = re.compile(r"(\\?)\\n")

@@ -134,6 +134,12 @@ class HandshakeTests(EngineCase):
         self.assertError(self.server.get(self.url()), 0)
         self.assertEqual(self.server.notes.connected, [])
 
+    def test_fields(self) -> None:
+        """A query may have 64 fields; one with more asks for nothing."""
+        for more, served in ((62, True), (63, False)):
+            answer = self.server.get(self.url() + "&a=b" * more)
+            self.assertEqual(answer.response().status, 200 if served else 400)
+
     def test_version(self) -> None:
         """A version that is missing or unknown."""
         for version in ("", "5", "abc", "1"):

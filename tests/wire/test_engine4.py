@@ -21,6 +21,9 @@ from tests.wire import checks
 
 VECTORS = checks.vectors("vectors-eio4.json")
 
+#: Frames of WebTransport, which is not served; what is in them are packets as a WebSocket has them.
+STREAMED = checks.vectors("vectors-eio4-webtransport.json")["frames"]
+
 #: What a parser of JavaScript gives for damage.
 DAMAGE = {"type": "error", "data": "parser error"}
 
@@ -268,3 +271,19 @@ class PayloadTests(SynchronousTestCase):
         for size in range(70):
             data = bytes(range(size))
             self.assertEqual(encodePayload([Packet(Kind.MESSAGE, data)]), "b" + base64.b64encode(data).decode())
+
+
+@checks.eachRow("streamed", STREAMED)
+class StreamedTests(SynchronousTestCase):
+    """Packets in the frames of WebTransport."""
+
+    def checkStreamed(self, row: checks.Row) -> None:
+        """Their bytes, the number of these, and whether they are text are those of a WebSocket's message."""
+        data = row["packet"]
+        packet = packetOf(data) if isinstance(data, dict) else Packet(Kind.MESSAGE, b"\1" * row["body_length"])
+        frame = encodeFrame(packet)
+        body = frame if isinstance(frame, bytes) else frame.encode("utf-8")
+        self.assertEqual(len(body), row["body_length"])
+        self.assertEqual(body.hex(), row.get("body_hex", body.hex()))
+        self.assertEqual(isinstance(frame, bytes), int(row["header_hex"][:2], 16) >= 0x80)
+        self.assertEqual(decodeFrame(frame), packet)
