@@ -14,6 +14,7 @@ from siotwisted.errors import (
     AckLost,
     AckTimeout,
     ConnectionRefused,
+    DeliveryFailed,
     EncodeError,
     EventRefused,
     QueueFull,
@@ -23,6 +24,7 @@ from siotwisted.errors import (
 )
 from siotwisted.handlers import NO_ACK, Handler, event
 from siotwisted.handshake import Handshake
+from siotwisted.ledger import Statistics, Undelivered
 from siotwisted.namespaces import Namespace
 from siotwisted.packets import Reason
 from siotwisted.recipients import Replies, Selection
@@ -44,6 +46,7 @@ __all__ = [
     "ConnectionRefused",
     "Cookie",
     "Delivery",
+    "DeliveryFailed",
     "EncodeError",
     "EngineIO",
     "EventRefused",
@@ -61,6 +64,8 @@ __all__ = [
     "SocketIOError",
     "SocketIOResource",
     "SocketIOWebSocketFactory",
+    "Statistics",
+    "Undelivered",
     "UnsupportedByClient",
     "__version__",
     "event",

@@ -72,7 +72,7 @@ class Admission:
 
     def _problem(self, route: Route, getHeader: GetHeader, secure: bool) -> Problem | None:
         registry = self.registry
-        if registry.stopping:
+        if registry.stopping and not route.sessionID:
             return Problem.STOPPING
         if route.problem is not None:
             return route.problem
@@ -91,6 +91,8 @@ class Admission:
             return Problem.SESSION
         if session.route.codec is not route.codec:
             return Problem.MISMATCH if Problem.MISMATCH in route.dialect.faults else Problem.SESSION
+        if route.got is not None and not session.canResume(route.got):
+            return Problem.SESSION
         moves = route.dialect.upgrades and route.transport != session.transportName
         return Problem.MISMATCH if moves and route.carrier != "websocket" else None
 

@@ -4,7 +4,9 @@ The conversation with one client: which namespaces it joins and leaves, and wher
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+import secrets
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -12,6 +14,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from siotwisted.absences import Absence, Absences
 from siotwisted.backlog import Backlog
 from siotwisted.config import Config
 from siotwisted.connections import Connection, Core
@@ -23,6 +26,8 @@ from siotwisted.errors import (
     UnsupportedByClient,
 )
 from siotwisted.handlers import waitable
+from siotwisted.handshake import Handshake
+from siotwisted.outbox import Entry
 from siotwisted.outgoing import Outgoing
 from siotwisted.packets import Kind, Packet, Reason
 from siotwisted.session import Session
@@ -33,6 +38,7 @@ __all__ = ["Client", "Directory"]
 #: How many namespaces one client may be in.
 _MOST = 32
 _ROOT = "/"
+_STAMP = re.compile("[0-9]{1,18}")
 
 
 class Directory(Protocol):
@@ -45,6 +51,10 @@ class Directory(Protocol):
     @property
     def clock(self) -> IReactorTime:
         """The time."""
+
+    @property
+    def absences(self) -> Absences[Connection]:
+        """Those who are away."""
 
     def find(self, name: str, auth: Any) -> Core | Deferred[Core | None] | None:
         """The namespace of this name; None if there is none. If an application must be asked first, a Deferred."""
@@ -61,15 +71,17 @@ class _Joining:
     :ivar held: the packets that came for the namespace meanwhile.
     :ivar thinking: what is being waited for.
     :ivar over: whether it is not on its way any more.
+    :ivar absence: how it was away, if it says where it was and what it has.
     """
 
-    __slots__ = ("connection", "held", "over", "thinking")
+    __slots__ = ("absence", "connection", "held", "over", "thinking")
 
     def __init__(self, held: Backlog) -> None:
         self.connection: Connection | None = None
         self.held = held
         self.thinking: Deferred[Any] | None = None
         self.over = False
+        self.absence: Absence[Connection] | None = None
 
     async def wait(self, result: object) -> Any:
         """What a result comes to."""
@@ -92,7 +104,7 @@ class Client:
     :ivar connections: those that have joined, by namespace.
     """
 
-    __slots__ = ("_alarm", "_directory", "_joining", "_left", "connections", "session")
+    __slots__ = ("_alarm", "_directory", "_joining", "_latest", "_left", "connections", "session")
 
     _log = Logger()
 
@@ -104,6 +116,8 @@ class Client:
         #: Namespaces that it was told to leave, as what it sent before it knew may still come.
         self._left: set[str] = set()
         self._alarm: IDelayedCall | None = None
+        #: The connections that it had last, by namespace: to whom belongs what its session has not delivered.
+        self._latest: dict[str, Connection] = {}
 
     # What its session tells.
 
@@ -135,6 +149,12 @@ class Client:
         for connection in list(self.connections.values()):
             self.leave(connection, reason)
 
+    def settled(self, reason: Reason, entries: Sequence[Entry], floors: Mapping[str, int]) -> None:
+        """Of what the session had accepted, the client may not have these."""
+        for name, connection in self._latest.items():
+            mine = [entry for entry in entries if entry.outgoing.packet.namespace == name]
+            self._directory.absences.settle(connection, reason, mine, floors.get(name, 0))
+
     # What its connections ask for.
 
     def leave(self, connection: Connection, reason: Reason) -> None:
@@ -162,14 +182,27 @@ class Client:
             self._left.add(name)
         self.leave(connection, Reason.SERVER_DISCONNECT)
 
-    def close(self) -> None:
+    def absent(self, connection: Connection, reason: Reason) -> None:
+        """A connection's client has left, and may come back."""
+        self._directory.absences.leave(connection, reason, connection.core.away, connection.rooms)
+
+    def supersede(self) -> None:
+        """The client has come back in another session."""
+        self.session.withhold()
+        if self.session.dialect.rootIsAll:
+            # Whatever connection a goodbye comes on, such a client does not come back; and it may be the same one.
+            self.session.close(Reason.ADOPTED)
+        else:
+            self.close(Reason.ADOPTED)
+
+    def close(self, reason: Reason = Reason.SERVER_DISCONNECT) -> None:
         """Tell the client that it has left all namespaces, and end the session."""
         for name in sorted(self.connections, key=_ROOT.__eq__):  # to leave the root may mean to leave them all
             try:
                 self._send(Packet(Kind.DISCONNECT, None, name))
             except UnsupportedByClient:
                 pass  # the end of the session says it
-        self.session.close(Reason.SERVER_DISCONNECT)
+        self.session.close(reason)
 
     # Packets.
 
@@ -212,7 +245,7 @@ class Client:
     def _send(self, packet: Packet) -> None:
         """Send a packet of our own. A client whose queue has no room for it can't be kept: it would never know."""
         try:
-            self.session.send(Outgoing(packet))
+            self.session.tell(Outgoing(packet))
         except SessionClosed:
             pass
         except QueueFull:
@@ -240,8 +273,9 @@ class Client:
                 raise ConnectionRefused("Invalid namespace")
             core.joining += 1
             if not joining.over:
-                joining.connection = connection = self._connection(core, name, auth)
-                for middleware in core.handlers.middleware:
+                connection = self._connection(core, name, auth, joining)
+                asked = joining.absence is None or self._directory.config.recoveryMiddleware
+                for middleware in core.handlers.middleware if asked else ():
                     await joining.wait(middleware(connection))
                     if joining.over or connection.joined is False:
                         raise ConnectionRefused("disconnected")
@@ -260,30 +294,92 @@ class Client:
                 self._refuse(name, *(refusal.message, refusal.data) if refusal else ("internal error",))
         if joining.connection is not None and not joining.connection.joined:
             joining.connection.joined = False
+        if joining.absence is not None:
+            self._directory.absences.wait(joining.absence)
         if core is not None:
             core.joining -= 1
             self._directory.vacated(core)
 
-    def _connection(self, core: Core, name: str, auth: Any) -> Connection:
+    def _connection(self, core: Core, name: str, auth: Any, joining: _Joining) -> Connection:
         session = self.session
+        config = self._directory.config
         dialect, handshake = session.dialect, session.handshake
+        recovers = config.recovery is not None and dialect.recovers
+        pid = offset = None
+        if recovers and isinstance(auth, Mapping) and isinstance(auth.get("pid"), str):
+            pid, offset = auth["pid"], auth.get("offset")
+            auth = {key: value for key, value in auth.items() if key not in ("pid", "offset")} or None
         if auth is not None:
             query = handshake.query
             if dialect.joinsRoot and isinstance(auth, Mapping):  # it came as a query
                 query = {**query, **auth}
             handshake = replace(handshake, auth=auth, query=query)
-        return Connection(dialect.connectionID(session.id, name), self, core, session, handshake)
+        connection = Connection(dialect.connectionID(session.id, name), self, core, session, handshake)
+        joining.connection = connection
+        identity = None if config.identity is None else self._identify(config.identity, handshake)
+        if pid is not None:
+            joining.absence = self._absence(core, pid, identity, offset)
+        if joining.absence is not None:
+            connection.recover(joining.absence)
+        elif recovers:
+            pid = secrets.token_urlsafe(20)
+        connection.identify(identity, pid)
+        return connection
+
+    def _identify(self, identity: Callable[[Handshake], Hashable], handshake: Handshake) -> Hashable:
+        """Who the application says that the client is."""
+        try:
+            key = identity(handshake)
+            hash(key)
+        except Exception:  # whatever the application raises
+            self._log.failure("the identity of a client can't be told")
+            return None
+        return key
+
+    def _absence(self, core: Core, pid: str, identity: Hashable, offset: object) -> Absence[Connection] | None:
+        """How the client of this private id was away, if what it says of what it has can be believed."""
+        absences = self._directory.absences
+        absence = absences.find(("pid", core.name, pid), identity)
+        if absence is None or absence.connection.core is not core:
+            return None
+        has = 0 if offset is None else int(offset) if isinstance(offset, str) and _STAMP.fullmatch(offset) else -1
+        if has < absence.floor:
+            absences.end(absence)
+            return None
+        absence.floor = has
+        absences.hold(absence)
+        return absence
 
     def _accept(self, name: str, joining: _Joining, connection: Connection) -> None:
         """Let the client in; what it sent meanwhile is heard when its connection is known."""
+        absences = self._directory.absences
+        if joining.absence is not None and not absences.lasts(joining.absence):
+            self.session.close(Reason.TRANSPORT_ERROR)  # it can't have all any more: it comes again, as a new one
+            return
+        if len(self._latest) >= _MOST:
+            needed = self.connections.keys() | self.session.outbox.namespaces()
+            self._latest = {name: each for name, each in self._latest.items() if name in needed}
+        self._latest[name] = connection
+        welcome = {"sid": connection.id}
+        if connection.pid is not None:
+            welcome["pid"] = connection.pid
         try:
-            self._send(Packet(Kind.CONNECT, {"sid": connection.id}, name))
+            self._send(Packet(Kind.CONNECT, welcome, name))
         except UnsupportedByClient:
             pass  # it knows that it is in
         if joining.over or self.session.closed:
             return
         self._stopAlarm()
         self.connections[name] = connection
+        # After the welcome: a client keeps events that come before it, and has them twice if it is cut off in between.
+        if joining.absence is not None:
+            absence, joining.absence = joining.absence, None
+            absences.hand(absence, self.session.inherit, absence.floor)
+        elif connection.identity is not None:
+            known = absences.find(("identity", name, connection.identity), connection.identity)
+            if known is not None:
+                absences.hand(known, self.session.inherit)
+        absences.enter(connection)
         connection.entered()
         connection.core.handlers.tell("connect", connection)
         while joining.held and connection.connected:

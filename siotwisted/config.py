@@ -4,13 +4,14 @@ Everything about a server that its owner may choose.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 
 from siotwisted.dialects.engineio import ENGINEIO_3, ENGINEIO_4, PARSERS
 from siotwisted.dialects.socketio06 import SOCKETIO_06, SOCKETIO_06_CODECS
 from siotwisted.dialects.socketio09 import SOCKETIO_09
+from siotwisted.handshake import Handshake
 from siotwisted.origins import Origins
 from siotwisted.wire.codec import Codec
 
@@ -104,8 +105,15 @@ class Config:
     :param maxAttachments: how many bytes objects one packet of a client may have. JavaScript's own parser takes 10.
     :param parser: the one parser that clients of 3.x and 4.x must have: ``json`` or ``msgpack``. If left out, the first
         message of each tells which it has.
+    :param identity: tells from a :class:`~siotwisted.Handshake` which client it is, as something that can be the key of
+        a dict; None if that can't be told. A client that comes back gets what the one that was known by the same key
+        had not confirmed. It must be one client's alone: of one user's device or page, not of the user.
+    :param recovery: for how long a client from 4.6 on that is away, without having said goodbye, can come back and get
+        all that its rooms were sent meanwhile; None for never.
+    :param recoveryMiddleware: whether middleware is asked about such a client again.
     :param queueMessages: how many messages may wait for a client.
-    :param queueBytes: how many bytes they may have together, and so how large one may be.
+    :param queueBytes: how many bytes they may have together, and so how large one may be. On a stream, as many may be
+        on their way and not confirmed.
     :param closeTimeout: how long the client of a WebSocket may take to answer our goodbye before its connection is cut.
     :param cleanUpNamespaces: whether a namespace that came to be by a pattern is forgotten when its last client leaves.
     :param cookie: a cookie for sessions that begin with a poll; None for none.
@@ -132,6 +140,9 @@ class Config:
     maxPayload: int = 1_000_000
     maxAttachments: int = 100
     parser: str | None = None
+    identity: Callable[[Handshake], Hashable] | None = None
+    recovery: float | None = None
+    recoveryMiddleware: bool = False
     queueMessages: int = 1_000
     queueBytes: int = 4 * 1024 * 1024
     closeTimeout: float = 5.0

@@ -4,12 +4,13 @@ What handlers hold in their hands: a connection, which is one client in one name
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from siotwisted.absences import Absence
 from siotwisted.backlog import Backlog
 from siotwisted.errors import SessionClosed
 from siotwisted.events import Call, Question, answered, answering, eventPacket, told
@@ -41,12 +42,19 @@ class ConnectionOwner(Protocol):
     def close(self) -> None:
         """Tell the client that it has left all namespaces, and end the session."""
 
+    def supersede(self) -> None:
+        """The same, but nothing more of what waits is sent: the client has come back in another session."""
+
+    def absent(self, connection: Connection, reason: Reason) -> None:
+        """Its client has left, and may come back; the rooms that it is in are still known."""
+
 
 class Connection:
     """
     One client in one namespace, as handlers get it. Its text is its id.
 
     :ivar id: what it is known by in its namespace, and the name of the room where it is alone.
+    :ivar recovered: whether its client was away, and has come back to its rooms, its data and all that it had missed.
     :ivar session: the session behind it, which it shares with the same client's connections to other namespaces.
     :ivar handshake: what the client said when it came, with what it said when it joined the namespace.
     """
@@ -59,10 +67,15 @@ class Connection:
         "_owner",
         "_questions",
         "_warned",
+        "absence",
         "core",
         "handshake",
         "id",
+        "identity",
         "joined",
+        "keys",
+        "pid",
+        "recovered",
         "session",
     )
 
@@ -80,9 +93,15 @@ class Connection:
         #: The rooms that it is to enter as soon as it is in its namespace.
         self._early: dict[str, None] | None = None
         self._data: dict[Any, Any] | None = None
-        self._questions: dict[int, Question] | None = None
+        self._questions: dict[int, tuple[Question, int]] | None = None
         self._middleware: PacketMiddleware | None = None
         self._warned = False
+        #: What it would be known by if its client came back; and how it is away.
+        self.identity: Hashable = None
+        self.pid: str | None = None
+        self.keys: Sequence[Hashable] = ()
+        self.absence: Absence[Connection] | None = None
+        self.recovered = False
 
     def __str__(self) -> str:
         return self.id
@@ -162,7 +181,7 @@ class Connection:
         :raises siotwisted.EncodeError: if the data can't be written.
         :raises siotwisted.UnsupportedByClient: if the client's generation has no words for it.
         """
-        self.transmit(Outgoing(messagePacket(data, self.core.name)))
+        self.transmit(self.core.outgoing(messagePacket(data, self.core.name)))
 
     def emit(self, event: str, *arguments: object) -> None:
         """
@@ -171,7 +190,26 @@ class Connection:
         :param event: its name; :exc:`~siotwisted.EncodeError` for the few that are reserved.
         :param arguments: each as :meth:`send` takes it.
         """
-        self.transmit(Outgoing(eventPacket(event, arguments, self.core.name)))
+        self.transmit(self.core.outgoing(eventPacket(event, arguments, self.core.name)))
+
+    def deliver(self, data: object) -> Deferred[None]:
+        """
+        Send a message, and wait until the client is known to have it. The client is asked soon, and not only when its
+        next sign of life is due.
+
+        :param data: as :meth:`send` takes it.
+        :return: fires when the client has it; fails with :exc:`~siotwisted.DeliveryFailed` if it may not. If the client
+            comes back in another session, and is known there, that goes on. It can be cancelled, the message can't.
+        :raises Exception: what :meth:`send` raises.
+        """
+        return self._watched(messagePacket(data, self.core.name))
+
+    def deliverEvent(self, event: str, *arguments: object) -> Deferred[None]:
+        """Send an event as :meth:`emit` does; otherwise as :meth:`deliver`."""
+        return self._watched(eventPacket(event, arguments, self.core.name))
+
+    def _watched(self, packet: Packet) -> Deferred[None]:
+        return self.session.watch(self.transmit(self.core.outgoing(packet)))
 
     def call(self, event: str, *arguments: object, timeout: float | None = None) -> Deferred[Any]:
         """
@@ -184,9 +222,9 @@ class Connection:
         """
         id = self.core.nextNumber()
         outgoing = Outgoing(eventPacket(event, arguments, self.core.name, id))
-        self.transmit(outgoing)
+        place = self.transmit(outgoing)
         call = Call(self, id, timeout, self.core.clock)
-        self.expect(id, call)
+        self.expect(id, call, place)
         return call.deferred
 
     def join(self, *rooms: str) -> None:
@@ -237,36 +275,65 @@ class Connection:
         """
         self._owner.close()
 
+    def supersede(self) -> None:
+        """Its client has come back in another session, which takes over what waits in this one."""
+        self._owner.supersede()
+
     # What the fan-out does to it.
 
-    def transmit(self, outgoing: Outgoing, volatile: bool = False) -> bool:
+    def transmit(self, outgoing: Outgoing, volatile: bool = False) -> int:
         """
         Send a packet that may be for others too.
 
         :param volatile: lose it, unless the client can take it now.
-        :return: whether it was not lost.
+        :return: its place among all that the session has accepted; 0 if it is lost.
         :raises siotwisted.SessionClosed: if the connection is not in its namespace.
         """
         if not self.joined:
             raise SessionClosed("the client is not in the namespace")
-        accepted = self.session.send(outgoing, volatile)
-        if accepted and self.core.handlers.outgoing:
+        place = self.session.send(outgoing, volatile)
+        if place and self.core.handlers.outgoing:
             self.core.handlers.tellOutgoing(self, told(outgoing.packet))
-        return accepted
+        return place
 
-    def expect(self, id: int, question: Question) -> None:
-        """The client was asked something, and will answer by this number."""
+    def expect(self, id: int, question: Question, place: int) -> None:
+        """The client was asked something, with the packet at this place, and will answer by this number."""
         if not self.joined:
             question.lost(self)  # a handler that saw the question leave has thrown the client out
             return
         if self._questions is None:
             self._questions = {}
-        self._questions[id] = question
+        self._questions[id] = question, place
 
     def forget(self, id: int) -> None:
         """Nobody waits for this answer any more."""
         if self._questions is not None:
             self._questions.pop(id, None)
+
+    # How it comes, and comes back.
+
+    def identify(self, identity: Hashable, pid: str | None) -> None:
+        """
+        Have it known again, if its client comes back.
+
+        :param identity: who the application says that the client is.
+        :param pid: the private id, if it can ask for what it has missed.
+        """
+        self.identity, self.pid = identity, pid
+        keys = (("identity", identity), ("pid", pid))
+        self.keys = [(kind, self.core.name, key) for kind, key in keys if key is not None]
+
+    def recover(self, absence: Absence[Connection]) -> None:
+        """Be what it was before it was away."""
+        self.recovered = True
+        self.id = absence.connection.id
+        self._data = absence.connection._data
+        self._early = dict.fromkeys(absence.rooms)
+
+    @property
+    def recoverable(self) -> bool:
+        """Whether its client can ask for what it has missed."""
+        return self.pid is not None
 
     # What its client does.
 
@@ -292,10 +359,11 @@ class Connection:
             return
         core = self.core
         core.handlers.tell("disconnecting", self, reason)
+        self._owner.absent(self, reason)
         core.rooms.remove(self.id)
         core.handlers.tell("disconnect", self, reason)
         questions, self._questions = self._questions, None
-        for question in (questions or {}).values():
+        for question, _ in (questions or {}).values():
             question.lost(self)
 
     def received(self, packet: Packet) -> None:
@@ -307,10 +375,11 @@ class Connection:
             self.session.close(Reason.FORCED_CLOSE)
 
     def answered(self, packet: Packet) -> None:
-        """The client answered. An answer that nobody waits for is ignored."""
+        """The client answered, and so it has what came before. An answer that nobody waits for is ignored."""
         if self._questions is not None and packet.id is not None:
-            question = self._questions.pop(packet.id, None)
+            question, place = self._questions.pop(packet.id, (None, 0))
             if question is not None:
+                self.session.confirm(place)
                 question.answered(self, answered(packet.data))
 
     def answer(self, id: int, value: object) -> None:

@@ -32,6 +32,11 @@ class EngineIO:
         self.registry = SessionRegistry(reactor, config or Config(), receiver)
         self.admission = Admission(self.registry, Router({}, PLAIN_ENGINES, {}))
 
-    def stop(self) -> Deferred[None]:
-        """End every session and let no new one in; fires when all are closed."""
-        return self.registry.stop()
+    def stop(self, drainTimeout: float = 0.0) -> Deferred[None]:
+        """
+        Let no new client in, wait until the clients have what was sent to them, and end every session.
+
+        :param drainTimeout: for how many seconds they are waited for.
+        :return: fires when all are closed.
+        """
+        return self.registry.stop(drainTimeout)

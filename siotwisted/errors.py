@@ -10,6 +10,7 @@ __all__ = [
     "AckLost",
     "AckTimeout",
     "ConnectionRefused",
+    "DeliveryFailed",
     "EncodeError",
     "EventRefused",
     "ProtocolError",
@@ -80,3 +81,17 @@ class AckTimeout(SocketIOError):
 
 class AckLost(SocketIOError):
     """A client left before it answered."""
+
+
+class DeliveryFailed(SocketIOError):
+    """
+    A client is not known to have got a message that it was sent.
+
+    :param reason: why its session ended, or the connection.
+    :param sent: whether a transport had the message once, so that the client may have it all the same.
+    """
+
+    def __init__(self, reason: str, sent: bool) -> None:
+        super().__init__(f"{'not confirmed' if sent else 'never sent'}: {reason}")
+        self.reason = reason
+        self.sent = sent

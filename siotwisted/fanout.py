@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from zope.interface import implementer
 
+from siotwisted.absences import Absence
 from siotwisted.connections import Connection
 from siotwisted.errors import QueueFull, SessionClosed, UnsupportedByClient
 from siotwisted.interfaces import IFanout
@@ -42,11 +43,11 @@ class _Survey:
         """Ask one more."""
         self._waiting[connection] = None
         try:
-            accepted = connection.transmit(outgoing, volatile)
+            place = connection.transmit(outgoing, volatile)
         except (QueueFull, SessionClosed, UnsupportedByClient):
-            accepted = False
-        if accepted:
-            connection.expect(self._id, self)
+            place = 0
+        if place:
+            connection.expect(self._id, self, place)
         else:
             self._lose(connection)
 
@@ -101,11 +102,13 @@ class LocalFanout:
     Acts on the connections of this process.
 
     :param rooms: where they are.
+    :param away: where those are who may come back; what is not volatile is kept for them.
     :param clock: for the time.
     """
 
-    def __init__(self, rooms: Rooms[Connection], clock: IReactorTime) -> None:
+    def __init__(self, rooms: Rooms[Connection], away: Rooms[Absence[Connection]], clock: IReactorTime) -> None:
         self._rooms = rooms
+        self._away = away
         self._clock = clock
 
     def send(self, outgoing: Outgoing, audience: Audience) -> Deferred[Delivery]:
@@ -125,6 +128,9 @@ class LocalFanout:
                 refused += 1
             except UnsupportedByClient:
                 unsupported += 1
+        if self._away.members and not audience.volatile:
+            for absence in self._away.meant(audience):
+                absence.accept(outgoing)
         return succeed(Delivery(accepted, refused, unsupported))
 
     def call(self, outgoing: Outgoing, audience: Audience, timeout: float | None) -> Deferred[Replies[Connection]]:

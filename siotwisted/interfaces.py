@@ -51,6 +51,18 @@ class ISessionTransport(Interface):
         :param binary: they are bytes that are no text.
         """
 
+    def tells(answered: ISessionTransport) -> bool | None:
+        """
+        What it tells that this poll has come after one that was answered: whether the client has read the answer, or
+        None if nobody can know. Asked of polls alone.
+        """
+
+    def ping(place: int) -> None:
+        """
+        Have the other end of a WebSocket say when it has all that was written before:
+        ``session.pongReceived(transport, place)`` is called then. Asked of those alone that carry messages.
+        """
+
     def loseConnection(chunks: Sequence[bytes] = (), binary: bool = False) -> None:
         """
         End it in the way that lets the client go on: an empty answer to a poll, an orderly close of a stream.
@@ -77,6 +89,9 @@ class ICodec(Interface):
 
     def begin(handshake: Handshake, maxAttachments: int, maxBytes: int) -> None:
         """Take from the client's first request what its bytes depend on."""
+
+    def stampEvents() -> None:
+        """Say the stamps of events with them, if the protocol has a place for that."""
 
     def makeConnection(transport: ISessionTransport) -> None:
         """Write to this transport from now on."""

@@ -40,8 +40,14 @@ class Watched(Protocol):
     def ask(self, question: Outgoing) -> None:
         """Send a question for a sign of life, behind all that waits."""
 
+    def answered(self) -> None:
+        """The client has answered it."""
+
     def answer(self, packet: Packet) -> None:
-        """Send the answer to one."""
+        """Send the answer to one of the client's."""
+
+    def ping(self) -> None:
+        """Have the WebSocket itself asked, if there is one and it has anything to tell."""
 
 
 class Liveness(ABC):
@@ -78,6 +84,10 @@ class Liveness(ABC):
     @abstractmethod
     def expired(self) -> None:
         """The deadline has passed."""
+
+    @abstractmethod
+    def ask(self) -> None:
+        """The client is on a stream: ask it now, unless it is being asked."""
 
     def stop(self) -> None:
         """No deadline any more, and nothing else."""
@@ -147,6 +157,7 @@ class ServerAsksStreams(Liveness):
         if self._question is not None and packet.data in (None, self._question.text):
             self._question = None
             self.wakeIn(self.interval)
+            self._session.answered()
 
     def expired(self) -> None:
         """See the table above."""
@@ -156,12 +167,17 @@ class ServerAsksStreams(Liveness):
         elif not transport.streaming:
             self._session.answerPoll()
         elif self._question is None:
+            self.ask()
+        else:
+            self._session.cut(Reason.PING_TIMEOUT)
+
+    def ask(self) -> None:
+        """See :class:`Liveness`."""
+        if self._question is None:
             self._count += 1
             self._question = Outgoing(Packet(Kind.HEARTBEAT, str(self._count)))
             self.wakeIn(self.timeout)
             self._session.ask(self._question)
-        else:
-            self._session.cut(Reason.PING_TIMEOUT)
 
 
 class ServerAsksStreamsAsTold(ServerAsksStreams):
@@ -199,12 +215,18 @@ class ServerAsks(Liveness):
         elif self._asked:
             self._asked = False
             self.wakeIn(self._config.pingInterval)
+            self._session.answered()
 
     def expired(self) -> None:
         """Ask; or, having asked, end the session."""
         if self._asked:
             self._session.close(Reason.PING_TIMEOUT)
         else:
+            self.ask()
+
+    def ask(self) -> None:
+        """See :class:`Liveness`."""
+        if not self._asked:
             self._asked = True
             self.wakeIn(self._config.pingTimeout)
             self._session.ask(Outgoing(Packet(Kind.PING)))
@@ -228,6 +250,7 @@ class ClientAsks(Liveness):
     def heard(self, packet: Packet) -> None:
         """Answer a question. A client that answers, unasked, does not speak this protocol."""
         if packet.kind is Kind.PING:
+            self.ask()
             self._session.answer(Packet(Kind.PONG, packet.data))
         else:
             self._session.close(Reason.TRANSPORT_ERROR)
@@ -235,6 +258,10 @@ class ClientAsks(Liveness):
     def expired(self) -> None:
         """Nothing came for too long."""
         self._session.close(Reason.PING_TIMEOUT)
+
+    def ask(self) -> None:
+        """The client has no answers, but its WebSocket has."""
+        self._session.ping()
 
 
 LIVENESS: dict[Heartbeat, type[Liveness]] = {

@@ -1,64 +1,325 @@
 """
-What was accepted for one client and has not been handed to a transport yet: a queue with two limits.
+What was accepted for one client, until the client is known to have it.
+
+Every packet has a place in the order in which they were accepted, and three cursors move through it::
+
+    confirmed <= handed <= accepted
+
+Handed means that a transport took it; that is not to say that it arrived. Only something that the client sends in
+answer moves ``confirmed``, and only then a packet is let go of.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from bisect import bisect_left, bisect_right, insort
+from operator import itemgetter
+from typing import TYPE_CHECKING, NamedTuple
 
 from siotwisted.errors import QueueFull
 from siotwisted.outgoing import Outgoing
+from siotwisted.packets import Kind, Packet
 
-__all__ = ["Outbox"]
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
+
+__all__ = ["Entry", "Outbox"]
+
+
+#: So many packets, or so many bytes, that are unconfirmed are many.
+_MANY = 256
+_MUCH = 256 * 1024
+
+_place = itemgetter(0)
+#: In the place of a message that is forgotten: it says nothing.
+_VOID = Outgoing(Packet(Kind.NOOP))
+
+
+class Entry(NamedTuple):
+    """
+    A message that has not been confirmed.
+
+    :ivar outgoing: the message.
+    :ivar sent: whether a transport had it once.
+    :ivar waiting: who wants to know what becomes of it.
+    """
+
+    outgoing: Outgoing
+    sent: bool
+    waiting: Deferred[None] | None = None
 
 
 class Outbox:
     """
-    The outgoing queue of one session: it refuses at the door and never drops what it let in.
+    The outgoing queue of one client: it refuses at the door, and what it let in it keeps until that is confirmed.
 
-    :param maxMessages: how many messages may wait.
-    :param maxBytes: how many bytes their frames may have together.
-    :ivar bytes: how many bytes wait.
+    Beside messages it holds packets that the library itself has to say in their midst, which count in none of the
+    figures. A place is the number of packets up to and with one.
+
+    :param maxMessages: how many may wait to be handed over.
+    :param maxBytes: how many bytes they may have together; and, on a stream, those that are handed over and not
+        confirmed.
+    :ivar accepted: how many messages were ever accepted.
+    :ivar released: how many of them were given up.
+    :ivar dropped: how many volatile ones were not accepted, or are so no more, for their transport has failed.
+    :ivar floors: for each namespace the stamp of the last message that was let go of, if somebody wants to know.
     """
 
-    __slots__ = ("_maxBytes", "_maxMessages", "_waiting", "bytes")
+    __slots__ = (
+        "_acceptedBytes",
+        "_confirmed",
+        "_confirmedBytes",
+        "_ends",
+        "_entries",
+        "_handed",
+        "_handedBytes",
+        "_maxBytes",
+        "_maxMessages",
+        "_much",
+        "_own",
+        "_ownCount",
+        "_reached",
+        "_sent",
+        "_volatile",
+        "_watchers",
+        "accepted",
+        "dropped",
+        "floors",
+        "released",
+    )
 
     def __init__(self, maxMessages: int, maxBytes: int) -> None:
         self._maxMessages = maxMessages
         self._maxBytes = maxBytes
-        self._waiting: deque[tuple[Outgoing, int]] = deque()
-        self.bytes = 0
+        self._much = min(_MUCH, maxBytes // 4 + 1)
+        #: All that is not confirmed, and how many bytes had been accepted with each: no object per packet.
+        self._entries: list[Outgoing] = []
+        self._ends: list[int] = []
+        self._acceptedBytes = self._handedBytes = self._confirmedBytes = 0
+        #: The place of the last that is confirmed; how many after it are handed; the last place that ever was.
+        self._confirmed = self._handed = self._reached = 0
+        #: How many packets were the library's own, and the places of those that are not confirmed.
+        self._ownCount = 0
+        self._own: list[int] = []
+        self._watchers: list[tuple[int, Deferred[None]]] | None = None
+        #: The places of volatile messages; and of those that another queue had handed over.
+        self._volatile: list[int] | None = None
+        self._sent: set[int] | None = None
+        self.accepted = self.released = self.dropped = 0
+        self.floors: dict[str, int] | None = None
 
-    def __len__(self) -> int:
-        return len(self._waiting)
+    # The figures, in messages: accepted = confirmed + pending + released.
 
-    def accept(self, outgoing: Outgoing, size: int) -> None:
+    @property
+    def confirmed(self) -> int:
+        """How many messages the client has."""
+        return self._confirmed - self._ownCount + len(self._own)
+
+    @property
+    def pending(self) -> int:
+        """How many messages nothing is known of yet."""
+        return len(self._entries) - len(self._own)
+
+    # The cursors, in packets.
+
+    @property
+    def last(self) -> int:
+        """The place of the packet that was accepted last."""
+        return self._confirmed + len(self._entries)
+
+    @property
+    def handed(self) -> int:
+        """The place of the packet that was handed over last."""
+        return self._confirmed + self._handed
+
+    @property
+    def waiting(self) -> int:
+        """How many packets wait to be handed over."""
+        return len(self._entries) - self._handed
+
+    @property
+    def open(self) -> bool:
+        """Whether a stream may be handed more, as far as the limit goes."""
+        return self._handedBytes - self._confirmedBytes < self._maxBytes
+
+    @property
+    def pressing(self) -> bool:
+        """
+        Whether the client should be asked what it has, rather than when its next sign of life is due: much is handed
+        over and not confirmed, or somebody waits to know.
+        """
+        if self._handed >= _MANY or self._handedBytes - self._confirmedBytes >= self._much:
+            return True
+        watchers = self._watchers
+        return watchers is not None and bool(watchers) and watchers[0][0] <= self.handed
+
+    # In.
+
+    def accept(self, outgoing: Outgoing, size: int) -> int:
         """
         Take a message into the queue.
 
         :param size: the bytes of its frame.
+        :return: its place.
         :raises QueueFull: if it does not fit; nothing changes then.
         """
-        waiting = self._waiting
-        if len(waiting) >= self._maxMessages or self.bytes + size > self._maxBytes:
-            raise QueueFull(f"{len(waiting)} messages of {self.bytes} bytes wait, and this one has {size}")
-        self.add(outgoing, size)
+        entries = self._entries
+        end = self._acceptedBytes + size
+        if len(entries) - self._handed >= self._maxMessages or end - self._handedBytes > self._maxBytes:
+            waiting = self._acceptedBytes - self._handedBytes
+            raise QueueFull(f"{self.waiting} messages of {waiting} bytes wait, and this one has {size}")
+        entries.append(outgoing)
+        self._ends.append(end)
+        self._acceptedBytes = end
+        self.accepted += 1
+        return self._confirmed + len(entries)
 
-    def add(self, outgoing: Outgoing, size: int) -> None:
-        """Take a packet of our own into the queue, which no limit may keep out."""
-        self._waiting.append((outgoing, size))
-        self.bytes += size
+    def acceptVolatile(self, outgoing: Outgoing, size: int) -> int:
+        """
+        Take a message that is worth nothing later into the queue; otherwise as :meth:`accept`. It is handed over once,
+        and forgotten if it was in vain.
+        """
+        place = self.accept(outgoing, size)
+        if self._volatile is None:
+            self._volatile = []
+        self._volatile.append(place)
+        return place
 
-    def take(self, most: int | None = None) -> list[Outgoing]:
-        """The first that wait, in order, until they have ``most`` bytes; all of them without it."""
-        waiting = self._waiting
-        if most is None or self.bytes <= most:
-            self._waiting, self.bytes = deque(), 0
-            return [outgoing for outgoing, _ in waiting]
-        batch: list[Outgoing] = []
-        while waiting and most > 0:
-            outgoing, size = waiting.popleft()
-            batch.append(outgoing)
-            self.bytes -= size
-            most -= size
-        return batch
+    def acceptOwn(self, outgoing: Outgoing, size: int) -> int:
+        """Take a packet of the library's own; otherwise as :meth:`accept`."""
+        place = self.accept(outgoing, size)
+        self.accepted -= 1
+        self._ownCount += 1
+        self._own.append(place)
+        return place
+
+    def inherit(self, entry: Entry, size: int) -> None:
+        """Take over a message from another queue, which no limit may keep out."""
+        self.accepted += 1
+        self._entries.append(entry.outgoing)
+        self._acceptedBytes += size
+        self._ends.append(self._acceptedBytes)
+        if entry.sent:
+            if self._sent is None:
+                self._sent = set()
+            self._sent.add(self.last)
+        if entry.waiting is not None:
+            self.watch(self.last, entry.waiting)
+
+    def watch(self, place: int, waiting: Deferred[None]) -> None:
+        """Fire this when the message at this place is confirmed."""
+        if self._watchers is None:
+            self._watchers = []
+        insort(self._watchers, (place, waiting), key=_place)
+
+    # Out.
+
+    def take(self) -> list[Outgoing]:
+        """All that waits, in order; it is handed over with that."""
+        return self._take(len(self._entries))
+
+    def slice(self, most: int) -> list[Outgoing]:
+        """
+        As :meth:`take` for a stream: whole packets until they have ``most`` bytes, but no more than may be unconfirmed.
+        """
+        ends = self._ends
+        stop = len(ends)
+        bound = self._confirmedBytes + self._maxBytes
+        if stop and ends[-1] > min(self._handedBytes + most, bound):
+            # The packet in which the slice is full belongs to it. What may be unconfirmed ends before its bound, unless
+            # it is one packet.
+            stop = min(bisect_left(ends, self._handedBytes + most) + 1, max(bisect_right(ends, bound), 1))
+        return self._take(stop)
+
+    def _take(self, stop: int) -> list[Outgoing]:
+        start = self._handed
+        if stop <= start:
+            return []
+        self._handed = stop
+        self._handedBytes = self._ends[stop - 1]
+        self._reached = max(self._reached, self._confirmed + stop)
+        return self._entries[start:stop]
+
+    def handBack(self) -> None:
+        """The transport failed: all that is not confirmed is to be handed over again, but for what is volatile."""
+        self._handed = 0
+        self._handedBytes = self._confirmedBytes
+        for place in self._volatile or ():
+            self._entries[place - self._confirmed - 1] = _VOID
+            self._ownCount += 1
+            insort(self._own, place)
+            self.accepted -= 1
+            self.dropped += 1
+        self._volatile = None
+
+    def confirm(self, place: int) -> None:
+        """
+        The client has all up to this place. More than was ever handed over it can't have.
+
+        The Deferreds that waited for it fire when all is in order here.
+        """
+        count = min(place, self._reached) - self._confirmed
+        if count <= 0:
+            return
+        if self.floors is not None:
+            for outgoing in self._entries[:count]:
+                if outgoing.stamp:
+                    self.floors[outgoing.packet.namespace] = outgoing.stamp
+        self._confirmedBytes = self._ends[count - 1]
+        del self._entries[:count]
+        del self._ends[:count]
+        self._confirmed += count
+        self._handed = max(self._handed - count, 0)
+        self._handedBytes = max(self._handedBytes, self._confirmedBytes)
+        if self._own and self._own[0] <= self._confirmed:
+            del self._own[: bisect_right(self._own, self._confirmed)]
+        if self._volatile:
+            del self._volatile[: bisect_right(self._volatile, self._confirmed)]
+        if self._watchers and self._watchers[0][0] <= self._confirmed:
+            reached = bisect_right(self._watchers, self._confirmed, key=_place)
+            fired = self._watchers[:reached]
+            del self._watchers[:reached]
+            for _, waiting in fired:
+                waiting.callback(None)
+
+    def placeOf(self, messages: int) -> int | None:
+        """
+        The place of the message of this number, among those that the client can have and may still lack.
+
+        :return: None for one that was let go of already, or never handed over.
+        """
+        missing = messages - self.confirmed
+        if missing < 0:
+            return None
+        place = self._confirmed
+        while missing and place < self._reached:
+            place += 1
+            missing -= place not in self._own
+        return None if missing else place
+
+    def namespaces(self) -> set[str]:
+        """The namespaces of all that is not confirmed."""
+        return {outgoing.packet.namespace for outgoing in self._entries}
+
+    # The end.
+
+    def release(self) -> list[Entry]:
+        """
+        Give up all messages that are not confirmed, in order; what is volatile, or was the library's own, is forgotten.
+        """
+        self.handBack()
+        waiting = dict(self._watchers or ())
+        own, sent = set(self._own), self._sent or ()
+        entries = [
+            Entry(outgoing, place <= self._reached or place in sent, waiting.get(place))
+            for place, outgoing in enumerate(self._entries, self._confirmed + 1)
+            if place not in own
+        ]
+        self._ownCount -= len(own)
+        self._own.clear()
+        self._entries.clear()
+        self._ends.clear()
+        self._acceptedBytes = self._handedBytes = self._confirmedBytes
+        self._handed, self._reached = 0, self._confirmed
+        self._watchers = self._sent = None
+        self.released += len(entries)
+        return entries

@@ -30,19 +30,26 @@ class Outgoing:
     :ivar text: its data as text: JSON of the values that applications send, with placeholders for bytes; otherwise the
         data itself.
     :ivar attachments: the bytes that were in it, in the order of the placeholders.
+    :ivar stamp: its number among all that clients may ask for again when they are back; 0 for no such.
     :raises siotwisted.errors.EncodeError: from the constructor, if JSON can't hold the data.
     """
 
-    __slots__ = ("_forms", "attachments", "packet", "text")
+    __slots__ = ("_forms", "attachments", "packet", "stamp", "text")
 
     def __init__(self, packet: Packet) -> None:
         self.packet = packet
+        self.stamp = 0
         self.text: str = packet.data
         self.attachments: Sequence[bytes] = ()
         if packet.kind in _VALUES:
             value, self.attachments = takeOut(packet.data)
             self.text = dumps(value)
         self._forms: dict[Hashable, Any] = {}
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it has, in whatever form."""
+        return len(self.text or "") + sum(map(len, self.attachments))
 
     def form(self, key: Hashable, build: Callable[[Outgoing], _Form]) -> _Form:
         """

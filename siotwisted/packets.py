@@ -74,6 +74,8 @@ class Reason(StrEnum):
     TRANSPORT_ERROR = "transport error"
     #: The client broke the rules of its namespaces, or joined none in time; or the application ended the session.
     FORCED_CLOSE = "forced server close"
+    #: The client has come back in another session, which has taken over what this one had for it.
+    ADOPTED = "adopted"
     #: The application made the client leave.
     SERVER_DISCONNECT = "server namespace disconnect"
     #: The server was stopped.

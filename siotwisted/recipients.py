@@ -12,6 +12,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.internet.interfaces import IReactorTime
 
+from siotwisted.absences import Absence
 from siotwisted.config import Config
 from siotwisted.events import eventPacket
 from siotwisted.handlers import Handlers
@@ -21,6 +22,9 @@ from siotwisted.packets import Packet, messagePacket
 from siotwisted.rooms import EVERYBODY, Audience, Delivery, Rooms
 
 __all__ = ["BaseNamespace", "NamespaceCore", "Recipients", "Replies", "Selection"]
+
+#: The stamps of messages: of two that one client gets, the later has the higher.
+_STAMPS = count(1)
 
 #: A connection. The modules of connections import this one.
 Member = TypeVar("Member")
@@ -44,6 +48,7 @@ class NamespaceCore(Generic[Member]):
 
     :ivar namespace: what applications have of it.
     :ivar handlers: its handlers; the children of a dynamic namespace have those of their parent.
+    :ivar away: those who have left and may come back, by the rooms that they were in.
     :ivar children: for a dynamic namespace, the namespaces that it stands for, by name; else None.
     :ivar parent: the core of the dynamic namespace that this is a child of.
     :ivar joining: how many clients are about to join.
@@ -57,6 +62,7 @@ class NamespaceCore(Generic[Member]):
         self.parent = parent
         self.handlers: Handlers = Handlers() if parent is None else parent.handlers
         self.rooms: Rooms[Member] = Rooms()
+        self.away: Rooms[Absence[Any]] = Rooms()
         self.children: dict[str, BaseNamespace[Member]] | None = None
         self.joining = 0
         self.used = False
@@ -74,6 +80,17 @@ class NamespaceCore(Generic[Member]):
         self.fanout = fanout
         self.config = config
         self.served = True
+
+    def outgoing(self, packet: Packet) -> Outgoing:
+        """
+        A message that will be sent now; with a stamp, if somebody may want to have it again.
+
+        :raises siotwisted.EncodeError: if it can't be written.
+        """
+        outgoing = Outgoing(packet)
+        if self.config.recovery is not None and packet.id is None:
+            outgoing.stamp = next(_STAMPS)
+        return outgoing
 
     def nextNumber(self) -> int:
         """The number that the answers to a new question are known by, in all connections of this namespace."""
@@ -186,10 +203,10 @@ class Recipients(ABC, Generic[Member]):
         cores = self._cores()
         audience = self._audience()
         if len(cores) == 1:
-            return cores[0].fanout.send(Outgoing(packet._replace(namespace=cores[0].name)), audience)
+            return cores[0].fanout.send(cores[0].outgoing(packet._replace(namespace=cores[0].name)), audience)
         Outgoing(packet)  # what can't be written is an error even if nobody is there
         return _all(
-            [core.fanout.send(Outgoing(packet._replace(namespace=core.name)), audience) for core in cores],
+            [core.fanout.send(core.outgoing(packet._replace(namespace=core.name)), audience) for core in cores],
             Delivery(),
             lambda one, other: Delivery(*map(sum, zip(one, other, strict=True))),
         )

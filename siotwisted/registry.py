@@ -5,21 +5,27 @@ All sessions of one server: every transport finds them here.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from siotwisted.config import Config
 from siotwisted.dialects.dialect import Route
 from siotwisted.handshake import Handshake
 from siotwisted.interfaces import ISessionTransport
+from siotwisted.outbox import Entry
 from siotwisted.packets import Packet, Reason
+from siotwisted.sender import Sender
 from siotwisted.session import Session
 
 __all__ = ["SessionReceiver", "SessionRegistry", "newSessionID"]
+
+
+#: How often, in seconds, the server looks whether its clients have all that was sent to them, before it stops.
+_LOOK = 0.05
 
 
 def newSessionID() -> str:
@@ -41,7 +47,10 @@ class SessionReceiver(Protocol):
         """A client sent a packet that is not the session's own."""
 
     def sessionClosed(self, session: Session, reason: Reason) -> None:
-        """The session has ended. Called once for each, and nothing is called for it afterwards."""
+        """The session has ended. Called once for each; only :meth:`sessionSettled` follows."""
+
+    def sessionSettled(self, session: Session, reason: Reason, entries: Sequence[Entry]) -> None:
+        """Of all that a session that has ended had accepted, its client may not have these messages."""
 
 
 class SessionRegistry:
@@ -65,9 +74,12 @@ class SessionRegistry:
         #: Sessions that have ended, and have a last word for a client that was between two polls.
         self.late: dict[str, Session] = {}
         self._sessions: dict[str, Session] = {}
-        self._flushes: list[Session] = []
+        self._flushes: list[Sender] = []
         self._stopped: Deferred[None] | None = None
         self._closing = False
+        #: The next look at whether all clients have what was sent to them; and until when that is waited for.
+        self._draining: IDelayedCall | None = None
+        self._drained = 0.0
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -96,52 +108,71 @@ class SessionRegistry:
         """A session is about to end: no request finds it any more."""
         del self._sessions[session.id]
 
-    def undelivered(self, session: Session, count: int) -> None:
-        """So many messages of a session were accepted, and never written."""
-        self.log.warn(
-            "session {label} ended with {undelivered} messages undelivered", label=session.label, undelivered=count
-        )
-
     def ended(self, session: Session, reason: Reason) -> None:
         """A session has ended: tell the receiver."""
         self.receiver.sessionClosed(session, reason)
+
+    def settled(self, session: Session, reason: Reason, entries: Sequence[Entry]) -> None:
+        """Nothing more is heard of what a session had accepted: tell the receiver."""
+        self.receiver.sessionSettled(session, reason, entries)
 
     def transportGone(self, transport: ISessionTransport) -> None:
         """A transport has ended."""
         self.transports.discard(transport)
         self._checkStopped()
 
-    def flushSoon(self, session: Session) -> None:
-        """Have ``session.flush()`` called at the end of this turn of the reactor."""
+    def flushSoon(self, sender: Sender) -> None:
+        """Have ``sender.flush()`` called at the end of this turn of the reactor."""
         if not self._flushes:
             self.clock.callLater(0, self._flushAll)
-        self._flushes.append(session)
+        self._flushes.append(sender)
 
     def _flushAll(self) -> None:
-        sessions, self._flushes = self._flushes, []
-        for session in sessions:
-            session.flush()
+        senders, self._flushes = self._flushes, []
+        for sender in senders:
+            sender.flush()
 
-    def stop(self) -> Deferred[None]:
+    def stop(self, drainTimeout: float = 0.0) -> Deferred[None]:
         """
-        End every session.
+        Let no new client in, wait until all that are there have what was sent to them, and end every session. A second
+        call can only shorten the wait.
 
+        :param drainTimeout: for how many seconds they are waited for.
         :return: fires when the last transport has ended; a WebSocket whose client does not react is cut after
             ``closeTimeout``.
         """
+        deadline = self.clock.seconds() + drainTimeout
         if self._stopped is None:
             self._stopped = Deferred()
-            self._closing = True
-            for session in self:
-                session.close(Reason.SERVER_SHUTTING_DOWN)
-            for session in list(self.late.values()):
-                session.forget()
-            self._closing = False
-            self._checkStopped()
+            self._drained = deadline
+            self._drain()
+        elif self._draining is not None:
+            self._drained = min(self._drained, deadline)
+            self._draining.cancel()
+            self._drain()
         result: Deferred[None] = Deferred()
         self._stopped.addCallback(lambda _: result.callback(None))
         return result
 
+    def _drain(self) -> None:
+        self._draining = None
+        left = self._drained - self.clock.seconds()
+        if left > 0 and not all([session.drain() for session in self]):
+            self._draining = self.clock.callLater(min(_LOOK, left), self._drain)
+        else:
+            self._closeAll()
+
+    def _closeAll(self) -> None:
+        assert self._stopped is not None
+        self._closing = True
+        for session in self:
+            session.close(Reason.SERVER_SHUTTING_DOWN)
+        for session in list(self.late.values()):
+            session.forget()
+        self._closing = False
+        self._checkStopped()
+
     def _checkStopped(self) -> None:
-        if self._stopped is not None and not (self._closing or self.transports or self._stopped.called):
+        busy = self._closing or self._draining or self.transports
+        if self._stopped is not None and not busy and not self._stopped.called:
             self._stopped.callback(None)

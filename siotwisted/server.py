@@ -5,20 +5,23 @@ One server: the wiring of sessions, admission, clients and namespaces.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from siotwisted.absences import Absences
 from siotwisted.admission import Admission
 from siotwisted.clients import Client
 from siotwisted.config import Config
-from siotwisted.connections import Core
+from siotwisted.connections import Connection, Core
 from siotwisted.fanout import LocalFanout
 from siotwisted.handlers import waitable
 from siotwisted.handshake import Handshake
+from siotwisted.ledger import Ledger, Statistics, Undelivered
 from siotwisted.namespaces import Namespace
+from siotwisted.outbox import Entry
 from siotwisted.packets import Packet, Reason
 from siotwisted.recipients import NamespaceCore
 from siotwisted.registry import SessionRegistry
@@ -28,6 +31,7 @@ __all__ = ["SocketIO"]
 
 _Authorizer = TypeVar("_Authorizer", bound=Callable[[Handshake], object])
 _Namespace = TypeVar("_Namespace", bound=Namespace)
+_OnUndelivered = TypeVar("_OnUndelivered", bound=Callable[[Connection, list[Undelivered], Reason], object])
 
 #: What names a namespace, or many: a name, a pattern for whole names, or a function that is asked about names.
 _Name = str | re.Pattern[str] | Callable[[str, Any], object]
@@ -49,6 +53,8 @@ class SocketIO(Namespace):
         self.config = config or Config()
         self.registry = SessionRegistry(reactor, self.config, self)
         self.admission = Admission(self.registry)
+        self._ledger = Ledger()
+        self.absences: Absences[Connection] = Absences(reactor, self.config, self._ledger)
         self._clients: dict[str, Client] = {}
         self._names: dict[str, Namespace] = {}
         self._dynamic: list[tuple[re.Pattern[str] | Callable[[str, Any], object], Namespace]] = []
@@ -115,13 +121,42 @@ class SocketIO(Namespace):
 
     allowRequest = authorize
 
-    def stop(self) -> Deferred[None]:
+    def onUndelivered(self, handler: _OnUndelivered) -> _OnUndelivered:
         """
-        End every connection and let no new one in.
+        Call ``handler(connection, entries, reason)`` when messages to a client are given up, in whatever namespace.
 
+        It is called after ``onDisconnect``, at once or, if the client could have come back for them, when its time is
+        over. The entries are :class:`~siotwisted.Undelivered`, in the order in which they were sent. Every message that
+        was accepted is either confirmed by its client, or here. Can be used as a decorator; without any such handler,
+        the log has a line of it.
+        """
+        return self._ledger.onUndelivered(handler)
+
+    def statistics(self) -> Statistics:
+        """What has become of all messages so far, in numbers; and how many sessions and connections there are."""
+        ledger, sessions = self._ledger, [*self.registry, *self.registry.late.values()]
+        outboxes = [session.outbox for session in sessions]
+        return Statistics(
+            accepted=ledger.accepted + sum(outbox.accepted for outbox in outboxes),
+            confirmed=ledger.confirmed + sum(outbox.confirmed for outbox in outboxes),
+            pending=self.absences.pending + sum(outbox.pending for outbox in outboxes),
+            undelivered=ledger.undelivered,
+            moved=ledger.moved,
+            dropped=ledger.dropped + sum(outbox.dropped for outbox in outboxes),
+            sessions=len(self.registry),
+            connections=sum(len(client.connections) for client in self._clients.values()),
+        )
+
+    def stop(self, drainTimeout: float = 0.0) -> Deferred[None]:
+        """
+        Let no new client in, wait until the clients have what was sent to them, and end every connection, in the way in
+        which they come back by themselves. What they may not have is reported.
+
+        :param drainTimeout: for how many seconds they are waited for. Meanwhile they are served as before. A second
+            call can only shorten that.
         :return: fires when all are closed. A WebSocket whose client does not react is cut after ``closeTimeout``.
         """
-        return self.registry.stop()
+        return self.registry.stop(drainTimeout).addCallback(lambda _: self.absences.stop())
 
     # What clients ask.
 
@@ -170,15 +205,22 @@ class SocketIO(Namespace):
 
     def sessionClosed(self, session: Session, reason: Reason) -> None:
         """A session has ended; its client is not known if it never had a transport."""
-        client = self._clients.pop(session.id, None)
+        client = self._clients.get(session.id)
         if client is not None:
             client.ended(reason)
+
+    def sessionSettled(self, session: Session, reason: Reason, entries: Sequence[Entry]) -> None:
+        """Of all that a session had accepted, its client may not have these."""
+        self._ledger.close(session)
+        client = self._clients.pop(session.id, None)
+        if client is not None:
+            client.settled(reason, entries, session.outbox.floors or {})
 
     # Namespaces.
 
     def _open(self, core: Core, name: str) -> None:
         clock = self.registry.clock
-        core.open(name, clock, LocalFanout(core.rooms, clock), self.config)
+        core.open(name, clock, LocalFanout(core.rooms, core.away, clock), self.config)
 
     def _matching(self, name: str) -> Namespace | None:
         """The child of this name, if the first dynamic namespace that fits can be told without asking a function."""

@@ -2,37 +2,31 @@
 One client, however often its transport changes.
 
 A session has a transport, or waits for one (between two polls, or because the client is away), or has ended. It owns
-what the client has not been sent yet. While a client tries out a WebSocket, to move there from its polls, the session
+what the client is not known to have. While a client tries out a WebSocket, to move there from its polls, the session
 has that one too, as its probe.
-
-Whatever is accepted in one turn of the reactor leaves at the end of it, in one write.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import blake2s
-from typing import Protocol
+from typing import Any, Protocol
 
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger
+from twisted.internet.interfaces import IDelayedCall
 from zope.interface import implementer
 
-from siotwisted.config import Config
 from siotwisted.dialects.dialect import Dialect, Route
-from siotwisted.errors import ProtocolError, QueueFull, SessionClosed, UnsupportedByClient
+from siotwisted.errors import ProtocolError, SessionClosed
 from siotwisted.handshake import Handshake
 from siotwisted.interfaces import IPacketReceiver, ISessionTransport
 from siotwisted.liveness import LIVENESS
-from siotwisted.outbox import Outbox
+from siotwisted.outbox import Entry
 from siotwisted.outgoing import Outgoing
 from siotwisted.packets import Kind, Packet, Reason
+from siotwisted.sender import Sender, SenderOwner
 from siotwisted.upgrade import Upgrade
 
 __all__ = ["Session", "SessionOwner"]
 
-#: How many bytes are written to a stream at once, before it is asked again whether it takes more.
-_SLICE = 65536
 _GOODBYE = Outgoing(Packet(Kind.CLOSE))
 _NOTHING = Outgoing(Packet(Kind.NOOP))
 #: What belongs to the session alone, beside the signs of life, and means nothing here.
@@ -41,7 +35,7 @@ _IGNORED = frozenset((Kind.OPEN, Kind.NOOP, Kind.UPGRADE))
 _TOLD = frozenset((Reason.SERVER_DISCONNECT, Reason.FORCED_CLOSE))
 
 
-class SessionOwner(Protocol):
+class SessionOwner(SenderOwner, Protocol):
     """
     What a session needs of the registry of all sessions.
 
@@ -49,9 +43,6 @@ class SessionOwner(Protocol):
     :ivar late: sessions that have ended, and have a last word for a client that was between two polls.
     """
 
-    log: Logger
-    clock: IReactorTime
-    config: Config
     transports: set[ISessionTransport]
     late: dict[str, Session]
 
@@ -64,78 +55,72 @@ class SessionOwner(Protocol):
     def forget(self, session: Session) -> None:
         """A session is about to end: no request finds it any more."""
 
-    def undelivered(self, session: Session, count: int) -> None:
-        """So many messages of a session were accepted, and never written."""
-
     def ended(self, session: Session, reason: Reason) -> None:
         """A session has ended."""
+
+    def settled(self, session: Session, reason: Reason, entries: Sequence[Entry]) -> None:
+        """Nothing more is heard of what a session that has ended had accepted: these its client may not have."""
 
     def transportGone(self, transport: ISessionTransport) -> None:
         """A transport has ended."""
 
-    def flushSoon(self, session: Session) -> None:
-        """Have ``session.flush()`` called at the end of this turn of the reactor."""
-
 
 @implementer(IPacketReceiver)
-class Session:
+class Session(Sender):
     """
     One client.
 
-    :ivar id: its id, which is also the secret that lets it come back.
+    Its id is also the secret that lets the client come back.
+
     :ivar handshake: its first request.
     :ivar transportName: the transport that it uses, or used last.
-    :ivar closed: whether it has ended.
+    :ivar posted: what the client posted last, as its transports remember it.
     :ivar bytesReceived: how many bytes, or characters of text, have come from the client.
     """
 
     __slots__ = (
         "_config",
-        "_flushing",
-        "_greeting",
         "_late",
-        "_liveness",
         "_lost",
         "_opened",
-        "_outbox",
-        "_overflowing",
-        "_registry",
+        "_told",
         "_upgrade",
+        "_withheld",
         "bytesReceived",
-        "closed",
-        "codec",
         "handshake",
-        "id",
+        "posted",
         "route",
-        "transport",
         "transportName",
     )
 
+    _registry: SessionOwner
+
     def __init__(self, id: str, registry: SessionOwner, route: Route, handshake: Handshake) -> None:
         config = registry.config
-        self.id = id
+        super().__init__(id, config)
         self.route = route
         self.handshake = handshake
         self.codec = route.codec(self)
         self.codec.begin(handshake, config.maxAttachments, 10 * config.maxPayload)
-        self.transport: ISessionTransport | None = None
+        if config.recovery is not None and route.dialect.recovers:
+            self.codec.stampEvents()
+            self.outbox.floors = {}
         self.transportName = route.transport
-        self.closed = False
         self.bytesReceived = 0
+        self.posted: tuple[Any, ...] = ()
         self._registry = registry
         self._config = config
-        self._outbox = Outbox(config.queueMessages, config.queueBytes)
-        self._flushing = False
         self._opened = False
-        self._overflowing = False
-        #: The packet that opens the session, until it is sent, if its protocol has one.
-        self._greeting: Outgoing | None = None
         if self.codec.saysHello:
             self._greeting = Outgoing(Packet(Kind.OPEN, self.opening(route.carrier == "websocket")))
         #: The client's move from polls to a WebSocket, while it lasts.
         self._upgrade: Upgrade | None = None
-        #: What a client that was between two polls when its session ended is still to hear; and until when it can.
-        self._late: tuple[list[Outgoing], IDelayedCall] | None = None
+        #: Until when a client that was between two polls when its session ended can hear the rest.
+        self._late: IDelayedCall | None = None
+        #: What is not sent any more, for the client has come back in another session.
+        self._withheld: Sequence[Entry] = ()
+        #: Whether the receiver knows of the end, and not yet of what is undelivered.
+        self._told = False
         #: Why the client is away.
         self._lost = Reason.RECONNECT_TIMEOUT
         self._liveness = LIVENESS[route.dialect.heartbeat](self, registry.clock, config)
@@ -145,11 +130,6 @@ class Session:
         """The generation of the client."""
         return self.route.dialect
 
-    @property
-    def label(self) -> str:
-        """A short name for logs, from which the id can't be told."""
-        return blake2s(self.id.encode("ascii"), digest_size=4).hexdigest()
-
     def opening(self, streaming: bool) -> str:
         """
         What the client is told of the new session.
@@ -158,44 +138,7 @@ class Session:
         """
         return self.dialect.opening(self.id, streaming, self._config)
 
-    # What the application asks for.
-
-    def send(self, outgoing: Outgoing, volatile: bool = False) -> bool:
-        """
-        Accept a packet: it leaves at the end of this turn of the reactor, or when the client is there to take it; at
-        once if a full queue has to make room for it, and can.
-
-        :param volatile: forget it, rather than to keep it for a client that can't take it now.
-        :return: whether it was accepted: always, unless it is volatile.
-        :raises SessionClosed: if the session has ended.
-        :raises siotwisted.errors.QueueFull: if too much waits already.
-        :raises siotwisted.errors.UnsupportedByClient: if the client's generation has no words for it.
-        """
-        if self.closed:
-            raise SessionClosed("the session has ended")
-        size = self.codec.said(outgoing).size
-        if volatile and not (self.transport is not None and self.transport.ready):
-            return False
-        try:
-            self._outbox.accept(outgoing, size)
-        except QueueFull:
-            self._acceptMore(outgoing, size)
-        self._scheduleFlush()
-        return True
-
-    def _acceptMore(self, outgoing: Outgoing, size: int) -> None:
-        """
-        The queue is full: a stream that takes bytes takes them now, for one turn may bring more than a queue holds.
-        """
-        if self.transport is not None and self.transport.streaming:
-            self.flush()
-        try:
-            self._outbox.accept(outgoing, size)
-        except QueueFull:
-            if not self._overflowing:
-                self._overflowing = True
-                self._registry.log.warn("session {label}: its queue is full, and refuses messages", label=self.label)
-            raise
+    # The end.
 
     def close(self, reason: Reason) -> None:
         """
@@ -204,37 +147,41 @@ class Session:
         """
         self._end(reason, _GOODBYE)
 
+    def withhold(self) -> None:
+        """The client has come back in another session, which is to send it what this one has not."""
+        self._withheld = self.outbox.release()
+
     def _end(self, reason: Reason, goodbye: Outgoing) -> None:
         if self.closed:
             return
         self.closed = True
+        self._reason = reason
         self._registry.forget(self)
         self._liveness.stop()
         if self.transport is None and self._opened and reason in _TOLD and self.route.carrier != "websocket":
             # A client that is on its way to a WebSocket comes by that, and not with another poll.
-            self._linger([*self._waiting(), goodbye])
+            self._linger()
         else:
             self._stay()
             if self.transport is not None:
-                self._leave(reason, [*self._waiting(), goodbye])
-            else:
-                self._finish()
-        if len(self._outbox):
-            self._registry.undelivered(self, len(self._outbox))
+                self._leave(goodbye)
         self._registry.ended(self, reason)
+        self._told = True
+        self._settle()
 
-    def _leave(self, reason: Reason, batch: list[Outgoing]) -> None:
+    def _leave(self, goodbye: Outgoing) -> None:
         """
-        These packets, as far as the codec has words for them, are the last that the transport carries.
+        What waits is the last that the transport carries, as far as the codec has words for it.
 
         On a poll, goodbye is left for the next one: clients from 4.6 on heed it before what comes with it, and would
         not know that it was us who ended the session.
         """
         transport = self.transport
         assert transport is not None
-        later: list[Outgoing] = []
-        if reason in _TOLD and len(batch) > 1 and self.codec.saysGoodbye and not transport.streaming:
-            batch, later = batch[:-1], batch[-1:]
+        batch = self._batch(self.outbox.take())
+        later = bool(batch) and self._reason in _TOLD and self.codec.saysGoodbye and not transport.streaming
+        if not later:
+            batch.append(goodbye)
         try:
             chunks, binary = self.codec.dressed(batch)
         except Exception:
@@ -242,50 +189,49 @@ class Session:
             chunks, binary = [], False
         self._detach()
         if later:
-            self._linger(later)
-        else:
-            self._finish()
+            self._answered = transport
+            self._linger()
         if transport.streaming or chunks:
             transport.loseConnection(chunks, binary)
         else:
             # Any answer, even an empty one, would make the client poll again.
             transport.abortConnection()
 
-    def _linger(self, batch: list[Outgoing]) -> None:
+    def _linger(self) -> None:
         """The client is between two polls: the next one will carry what it does not know yet."""
-        if len(batch) > 1 or self.codec.saysGoodbye:
-            timeout = self._registry.clock.callLater(self._config.closeTimeout, self.forget)
-            self._late = batch, timeout
+        if self.outbox.waiting or self._beside or self.codec.saysGoodbye:
+            self._late = self._registry.clock.callLater(self._config.closeTimeout, self.forget)
             self._registry.late[self.id] = self
         else:
             self._stay()
-            self._finish()
-
-    def _finish(self) -> None:
-        """Nothing is left to say. The codec knows its session: both would have to wait for the garbage collector."""
-        del self.codec
 
     def forget(self) -> None:
         """The client has not come for what it was still to hear, and no longer can."""
-        undelivered = len(self._tidy()) - 1
-        self._finish()
-        if undelivered:
-            self._registry.undelivered(self, undelivered)
+        self._tidy()
+        self._settle()
 
-    def _tidy(self) -> list[Outgoing]:
+    def _tidy(self) -> None:
         """Nothing is left to hear."""
         assert self._late is not None
-        batch, timeout = self._late
-        if timeout.active():
-            timeout.cancel()
+        if self._late.active():
+            self._late.cancel()
         self._late = None
         del self._registry.late[self.id]
         self._stay()
-        return batch
 
-    def _failed(self) -> None:
-        """A codec that is not ours raised what it must not: the application's log gets it."""
-        self._registry.log.failure("session {label}: its codec failed", label=self.label)
+    def _settle(self) -> None:
+        """
+        Once the receiver knows of the end and nobody can come for the rest, tell what is undelivered.
+
+        The codec knows its session: both would have to wait for the garbage collector.
+        """
+        if not self._told or self._late is not None:
+            return
+        self._told = False
+        entries = [*self._withheld, *self.outbox.release()]
+        del self.codec
+        self._answered, self.posted = None, ()
+        self._registry.settled(self, self._reason, entries)
 
     # What the client's transports tell.
 
@@ -293,14 +239,20 @@ class Session:
         """The client knows its session, and will come with a transport soon."""
         self._liveness.wakeIn(self._config.connectTimeout)
 
-    def attach(self, transport: ISessionTransport) -> None:
+    def canResume(self, got: int) -> bool:
+        """Whether a client that has got so many messages of this session can go on with the next."""
+        return self.outbox.placeOf(got) is not None
+
+    def attach(self, transport: ISessionTransport, got: int | None = None, moved: bool = False) -> None:
         """
         Use this transport from now on; the one before it, if there still is one, ends with an orderly goodbye.
 
+        :param got: how many messages the client has got in this session, if it says so.
+        :param moved: whether the client had taken all that was sent to it when it left its last transport.
         :raises SessionClosed: if the session has ended.
         """
         if self._late is not None:
-            self._tellLate(transport)
+            self._tellLate(transport, got, moved)
             return
         if self.closed:
             raise SessionClosed("the session has ended")
@@ -313,20 +265,47 @@ class Session:
         self.codec.makeConnection(transport)
         self._liveness.attached(transport)
         self._scheduleFlush()
+        if not self._resume(transport, got, moved):
+            self.withhold()
+            self.close(Reason.TRANSPORT_ERROR)
         if previous is not None:
             previous.loseConnection(*farewell)
         if self._upgrade is not None:
             self._upgrade.polled()
-        if not self._opened:
+        if not self._opened and not self.closed:
             self._opened = True
             self._registry.opened(self)
 
-    def _tellLate(self, transport: ISessionTransport) -> None:
-        """The session has ended, and here is the poll that takes the last words."""
+    def _resume(self, transport: ISessionTransport, got: int | None, moved: bool) -> bool:
+        """
+        How the client comes tells what it has.
+
+        :return: whether the session can go on: not if nobody can know whether an answer was read.
+        """
+        outbox = self.outbox
+        answered, self._answered = self._answered, None
+        self._pinged = None
+        place = None if got is None else outbox.placeOf(got)
+        read: bool | None = moved
+        if answered is not None and not transport.streaming and place is None:
+            read = transport.tells(answered)
+        if read and place is None:
+            outbox.confirm(outbox.handed)
+        else:
+            outbox.confirm(place or 0)
+            outbox.handBack()
+        return read is not None
+
+    def _tellLate(self, transport: ISessionTransport, got: int | None, moved: bool) -> None:
+        """The session has ended, and here is the transport that takes the last words."""
+        self._tidy()
         self._registry.transports.add(transport)
         self.transport = transport
         self.codec.makeConnection(transport)
-        self._leave(Reason.SERVER_DISCONNECT, self._tidy())
+        if not self._resume(transport, got, moved):
+            self.withhold()
+        self._leave(_GOODBYE)
+        self._settle()
 
     def _nothing(self) -> tuple[list[bytes], bool]:
         """An answer to a poll that has nothing to say."""
@@ -357,10 +336,6 @@ class Session:
             self._detach()
             self._lost = Reason.RECONNECT_TIMEOUT
             self._liveness.detached()
-
-    def transportReady(self) -> None:
-        """The transport takes bytes again."""
-        self._scheduleFlush()
 
     def dataReceived(self, payload: str | bytes, form: bool = False) -> bool:
         """
@@ -447,46 +422,13 @@ class Session:
         self._upgrade.stop()
         self._upgrade = None
         if transport is not None:
-            self.attach(transport)
+            self.attach(transport, moved=True)
 
     def _stay(self) -> None:
         """The client can't move any more, if it was about to."""
         if self._upgrade is not None:
             self._upgrade.probe.loseConnection()
             self.moved(None)
-
-    # Bytes out.
-
-    def _waiting(self, most: int | None = None) -> list[Outgoing]:
-        """All that waits to be sent, the greeting before everything."""
-        self._overflowing = False
-        batch = self._outbox.take(most)
-        if self._greeting is not None:
-            batch.insert(0, self._greeting)
-            self._greeting = None
-        return batch
-
-    def _scheduleFlush(self) -> None:
-        if not self._flushing:
-            self._flushing = True
-            self._registry.flushSoon(self)
-
-    def flush(self) -> None:
-        """
-        Write all that waits, or as much of it as the transport takes. Called by the registry at the end of a turn.
-
-        A stream gets it in slices until it is full: what it holds is its own copy, what waits here is shared.
-        """
-        self._flushing = False
-        transport = self.transport
-        if transport is None:
-            return
-        slice = _SLICE if transport.streaming else None
-        try:
-            while transport is self.transport and transport.ready and (batch := self._waiting(slice)):
-                self.codec.send(batch)
-        except Exception:
-            self._failed()
 
     def _detach(self) -> None:
         if self.transport is not None:
@@ -510,24 +452,3 @@ class Session:
         assert transport is not None
         self.transportLost(transport, reason)
         transport.abortConnection()
-
-    def ask(self, question: Outgoing) -> None:
-        """
-        Send a question for a sign of life, behind all that waits: its answer then speaks for all of it.
-
-        Small as it is, it is sent to a client that reads too slowly too, which has no more time for it than others.
-        """
-        transport = self.transport
-        if transport is None or not transport.streaming:
-            self._outbox.add(question, self.codec.said(question).size)
-            self._scheduleFlush()
-        else:
-            waiting = self._waiting() if transport.ready or self._greeting is not None else []
-            self.codec.send([*waiting, question])
-
-    def answer(self, packet: Packet) -> None:
-        """Send the answer to a question; one who asks more than a queue holds, or what can't be said, is no client."""
-        try:
-            self.send(Outgoing(packet))
-        except (QueueFull, UnsupportedByClient):
-            self.close(Reason.TRANSPORT_ERROR)

@@ -8,7 +8,7 @@ from inspect import isabstract
 from typing import Any, ClassVar
 
 from twisted.application.internet import StreamServerEndpointService
-from twisted.application.service import IService, MultiService, Service
+from twisted.application.service import IService, MultiService
 from twisted.application.strports import service as listeningService
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
@@ -72,6 +72,7 @@ class Options(UsageOptions):
         ],
         ["client-files", "f", None, "A folder of client scripts to serve below /socket.io/."],
         ["flash-policy", "p", "", "Domains of pages whose Flash may connect, separated by commas; '*' for all."],
+        ["drain-timeout", "d", "5", "Seconds to wait, when it stops, until all clients have what was sent to them."],
         ["flash-listen", None, None, "An endpoint to serve the Flash policy on, such as 'tcp:843', beside every port."],
     ]
 
@@ -103,6 +104,10 @@ class Options(UsageOptions):
                 raise UsageError(f"can't listen on {description!r}: {error}") from error
         if self["flash-listen"] and not self["flash-policy"]:
             raise UsageError("--flash-listen needs --flash-policy")
+        try:
+            self["drain-timeout"] = float(self["drain-timeout"])
+        except ValueError as error:
+            raise UsageError(f"--drain-timeout is a number of seconds: {error}") from error
         chosen = _codec(self["codec"])
         try:
             self["config"] = Config(
@@ -162,20 +167,23 @@ class QuietSite(Site):
         """Write nothing."""
 
 
-class SocketIOService(Service):
+class SocketIOService(MultiService):
     """
-    Ends a server's connections when the application stops.
+    A server, and the services that listen for its clients. When the application stops, the clients get what was sent to
+    them; not until then it listens no more, for they need their next requests to say that they have it.
 
     :param sio: the server.
+    :param drainTimeout: for how many seconds they are waited for.
     """
 
-    def __init__(self, sio: SocketIO) -> None:
+    def __init__(self, sio: SocketIO, drainTimeout: float) -> None:
+        super().__init__()
         self._sio = sio
+        self._drainTimeout = drainTimeout
 
     def stopService(self) -> Deferred[None]:
         """Stop the server; fires when all connections are closed."""
-        super().stopService()
-        return self._sio.stop()
+        return self._sio.stop(self._drainTimeout).addCallback(lambda _: super(SocketIOService, self).stopService())
 
 
 def makeService(options: Options) -> IService:
@@ -185,8 +193,7 @@ def makeService(options: Options) -> IService:
     sio = SocketIO(reactor, options["config"])
     Chat(sio)
     factory: Any = QuietSite(chatSite(sio, options["clients"]))
-    parent = MultiService()
-    SocketIOService(sio).setServiceParent(parent)
+    parent = SocketIOService(sio, options["drain-timeout"])
     domains = _words(options["flash-policy"])
     if domains:
         policy = policyFile(domains, "*")

@@ -31,6 +31,7 @@ from siotwisted.engine import EngineIO
 from siotwisted.errors import UnsupportedByClient
 from siotwisted.handshake import Handshake
 from siotwisted.interfaces import IPacketReceiver, ISessionTransport
+from siotwisted.outbox import Entry
 from siotwisted.outgoing import Outgoing
 from siotwisted.packets import Kind, Packet, Reason
 from siotwisted.resource import SocketIOResource
@@ -154,6 +155,15 @@ class _MemoryTransport:
             payload = data[11:end]
             self._peer.messageReceived(payload.decode("utf-8") if data[0] else payload)
             data = data[end:]
+
+    def tells(self, answered: ISessionTransport) -> bool | None:
+        """This is no poll."""
+        return True
+
+    def ping(self, place: int) -> None:
+        """The client has read everything."""
+        if self._peer.session is not None:
+            self._peer.session.pongReceived(self, place)
 
     def loseConnection(self, chunks: Sequence[bytes] = (), binary: bool = False) -> None:
         """The last words, and the end."""
@@ -380,6 +390,9 @@ class _Echo:
         session.send(Outgoing(packet))
 
     def sessionClosed(self, session: Session, reason: Reason) -> None:
+        """Nothing to do."""
+
+    def sessionSettled(self, session: Session, reason: Reason, entries: Sequence[Entry]) -> None:
         """Nothing to do."""
 
 

@@ -15,11 +15,12 @@ from siotwisted.dialects.dialect import Dialect, Route
 from siotwisted.dialects.socketio06 import SOCKETIO_06
 from siotwisted.handshake import Handshake
 from siotwisted.interfaces import ISessionTransport
-from siotwisted.packets import Packet, Reason
+from siotwisted.outbox import Entry
+from siotwisted.packets import Kind, Packet, Reason
 from siotwisted.registry import SessionRegistry
 from siotwisted.session import Session
 from siotwisted.wire.codec import BaseCodec
-from siotwisted.wire.sio06 import SIOCodec
+from siotwisted.wire.sio06 import SIOCodec, frame
 
 __all__ = [
     "EnginePoll",
@@ -31,8 +32,10 @@ __all__ = [
     "FakeWebSocket",
     "attach",
     "connect",
+    "echo",
     "makeHandshake",
     "makeRoute",
+    "messages",
     "received",
 ]
 
@@ -49,6 +52,8 @@ class FakeTransport:
     :ivar ready: whether it takes bytes; a test may change it.
     :ivar writes: the bytes of every write, farewells among them.
     :ivar binary: for every write, whether it was said to be bytes that are no text.
+    :ivar told: what it tells of a poll that was answered before: whether the client has read that.
+    :ivar pings: the places that it was asked about.
     :ivar over: whether it has ended in good order, or was asked to.
     :ivar aborted: whether it was cut from our side.
     :ivar nextRequest: called when an HTTP answer is complete: there Twisted Web serves the next request of the same
@@ -66,6 +71,8 @@ class FakeTransport:
         self.ready = True
         self.writes: list[bytes] = []
         self.binary: list[bool] = []
+        self.told: bool | None = True
+        self.pings: list[int] = []
         self.over = False
         self.aborted = False
         self.nextRequest: Callable[[], None] = _nothing
@@ -80,6 +87,14 @@ class FakeTransport:
             raise RuntimeError("write after the end")
         self.writes.append(b"".join(chunks))
         self.binary.append(binary)
+
+    def tells(self, answered: ISessionTransport) -> bool | None:
+        """What the test says."""
+        return self.told
+
+    def ping(self, place: int) -> None:
+        """Remember what was asked for."""
+        self.pings.append(place)
 
     def loseConnection(self, chunks: Sequence[bytes] = (), binary: bool = False) -> None:
         """Remember the farewell, if it says something, and the end."""
@@ -183,11 +198,14 @@ class FakeReceiver:
     Remembers what sessions tell.
 
     :ivar events: all of it in order: ``("opened", id)``, ``("packet", id, data)`` and ``("closed", id, reason)``.
+    :ivar settled: the id of each session that is settled, and the data of what its client may not have, with whether
+        it was sent.
     :ivar onOpened: called with every session that opens; ``onPacket`` and ``onClosed`` alike.
     """
 
     def __init__(self) -> None:
         self.events: list[tuple[Any, ...]] = []
+        self.settled: list[tuple[str, list[tuple[Any, bool]]]] = []
         self.onOpened: Callable[[Session], None] | None = None
         self.onPacket: Callable[[Session, Packet], None] | None = None
         self.onClosed: Callable[[Session, Reason], None] | None = None
@@ -209,6 +227,10 @@ class FakeReceiver:
         self.events.append(("closed", session.id, reason))
         if self.onClosed is not None:
             self.onClosed(session, reason)
+
+    def sessionSettled(self, session: Session, reason: Reason, entries: Sequence[Entry]) -> None:
+        """Nothing more is heard of what a session had accepted."""
+        self.settled.append((session.id, [(entry.outgoing.packet.data, entry.sent) for entry in entries]))
 
     @property
     def packets(self) -> list[Any]:
@@ -270,5 +292,21 @@ def connect(
 
 def received(*transports: FakeTransport) -> list[Any]:
     """The data of all ``~m~`` frames that were written to these transports, one after the other."""
+    return [packet.data for packet in _frames(*transports)]
+
+
+def messages(*transports: FakeTransport) -> list[Any]:
+    """The same without heartbeats, which come whenever much is unconfirmed."""
+    return [packet.data for packet in _frames(*transports) if packet.kind is not Kind.HEARTBEAT]
+
+
+def echo(transport: FakeTransport) -> None:
+    """The client answers the heartbeat that it got last on this transport, if it got one."""
+    asked = [packet.data for packet in _frames(transport) if packet.kind is Kind.HEARTBEAT]
+    if asked:
+        transport.session.dataReceived(frame(f"~h~{asked[-1]}"))
+
+
+def _frames(*transports: FakeTransport) -> list[Packet]:
     written = b"".join(each for transport in transports for each in transport.writes)
-    return [packet.data for packet in SIOCodec(transports[0].session).decode(written.decode("utf-8"))]
+    return list(SIOCodec(transports[0].session).decode(written.decode("utf-8")))

@@ -15,6 +15,7 @@ from siotwisted.config import Config
 from siotwisted.connections import Connection
 from siotwisted.errors import QueueFull, SessionClosed, UnsupportedByClient
 from siotwisted.handshake import Handshake
+from siotwisted.outbox import Outbox
 from siotwisted.outgoing import Outgoing
 from siotwisted.packets import Kind, Packet, Reason
 from siotwisted.server import SocketIO
@@ -35,6 +36,7 @@ class FakeDialect:
     joinsRoot: bool
     rootIsAll: bool
     strict: bool
+    recovers: bool = False
     speechless: frozenset[Kind] = field(default_factory=frozenset)
 
     def connectionID(self, sessionID: str, namespace: str) -> str:
@@ -47,7 +49,7 @@ NEW = FakeDialect("new", joinsRoot=False, rootIsAll=False, strict=True)
 #: Clients that the server joins to the root.
 OLD = FakeDialect("old", joinsRoot=True, rootIsAll=False, strict=False)
 #: Clients that know nothing but messages.
-SIMPLE = FakeDialect("simple", True, True, False, frozenset(Kind) - {Kind.MESSAGE, Kind.JSON})
+SIMPLE = FakeDialect("simple", True, True, False, False, frozenset(Kind) - {Kind.MESSAGE, Kind.JSON})
 
 #: What was sent, as kind, data, namespace and number.
 Says = tuple[Kind, Any, str, int | None]
@@ -78,12 +80,21 @@ class FakeSession:
         self.sent: list[Says] = []
         self.volatile: list[bool] = []
         self.outgoings: list[Outgoing] = []
+        self.outbox = Outbox(10_000, 10_000_000)
 
     def open(self) -> None:
         """It has its first transport."""
         self.sio.sessionOpened(cast(Session, self))
 
-    def send(self, outgoing: Outgoing, volatile: bool = False) -> bool:
+    def tell(self, outgoing: Outgoing) -> None:
+        """Accept a packet of the library's own."""
+        self.send(outgoing)
+
+    def confirm(self, place: int) -> None:
+        """The client has all up to this place."""
+        self.outbox.confirm(place)
+
+    def send(self, outgoing: Outgoing, volatile: bool = False) -> int:
         """Accept a packet."""
         if self.closed:
             raise SessionClosed("the session has ended")
@@ -94,7 +105,7 @@ class FakeSession:
         self.sent.append(tuple(outgoing.packet))
         self.volatile.append(volatile)
         self.outgoings.append(outgoing)
-        return True
+        return self.outbox.accept(outgoing, 1)
 
     def close(self, reason: Reason) -> None:
         """End it."""
@@ -102,6 +113,7 @@ class FakeSession:
             self.closed = True
             self.reason = reason
             self.sio.sessionClosed(cast(Session, self), reason)
+            self.sio.sessionSettled(cast(Session, self), reason, self.outbox.release())
 
     def says(self, kind: Kind, data: Any = None, namespace: str = "/", id: int | None = None) -> None:
         """The client sends a packet; a session that has ended hears none."""

@@ -26,6 +26,7 @@ from siotwisted.session import Session
 from siotwisted.wire.sio06 import SIOCodec
 from siotwisted.wire.sio06streaming import SIOStreamingCodec
 from tests.fakes import FakePoll, FakeReceiver, FakeStream, attach, connect, makeHandshake, makeRoute, received
+from tests.sessioncase import send
 
 #: The transports that pages load as scripts or frames, and the rest.
 SCRIPTED = ("jsonp-polling", "htmlfile")
@@ -234,13 +235,22 @@ class SessionTests(AdmissionCase):
         self.assertIs(self.admission.session(makeRoute("htmlfile", session.id, SIOStreamingCodec)), session)
 
     def test_stopping(self) -> None:
-        """A server that stops refuses everything first of all, known sessions, other codecs and foreign pages alike."""
+        """
+        A server that stops refuses all who are new first of all, foreign pages and transports that it has not alike;
+        requests of known sessions are looked at as ever.
+        """
         self.make(transports=["xhr-polling"])
         session, _ = connect(self.registry, FakePoll)
-        self.registry.stop()
-        for asked in (makeRoute(), makeRoute("websocket"), makeRoute("xhr-polling", session.id)):
+        send(session, "a")
+        self.registry.stop(10)
+        for asked in (makeRoute(), makeRoute("websocket")):
             self.assertEqual(self.check(asked, {}), 503)
             self.assertEqual(self.check(asked, {"origin": EVIL}), 503)
+        known = makeRoute("xhr-polling", session.id)
+        nothing: dict[str, str] = {}
+        self.assertIsNone(self.admission.check(known, nothing.get, False))
+        self.assertEqual(self.check(known, {"origin": EVIL}), 403)
+        self.assertEqual(self.check(makeRoute("xhr-polling", "unknown"), {}), 0)
 
     def test_fixedWords(self) -> None:
         """Refusals say why, and nothing that the client said."""

@@ -39,7 +39,7 @@ class SendTests(TrioCase):
 
     def test_interface(self) -> None:
         """It is an IFanout."""
-        verifyObject(IFanout, LocalFanout(self.sio._core.rooms, self.clock))
+        verifyObject(IFanout, LocalFanout(self.sio._core.rooms, self.sio._core.away, self.clock))
 
     def test_verbs(self) -> None:
         """An event or a message to everybody; the same object is handed to all."""

@@ -23,11 +23,13 @@ LAYERS = (
     "wire.websocketframe",
     "dialects.dialect < dialects.socketio06 dialects.socketio09 dialects.engineio < dialects.routing; origins",
     "config",
-    "outbox liveness upgrade < session < registry",
+    "outbox liveness < sender < session < registry; upgrade < session",
     "admission < engine; "
     "admission < transports.http < transports.polling transports.streaming transports.websocket; "
     "transports.flashpolicy; "
-    "handlers events backlog < middleware recipients < connections < clients namespaces fanout",
+    "handlers < ledger < absences < recipients; "
+    "handlers events backlog < middleware recipients < connections < clients namespaces fanout; "
+    "absences < connections clients fanout",
     "server; clientfiles < resource",
     "chat; testing",
     "tap",

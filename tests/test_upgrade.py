@@ -403,6 +403,18 @@ class CloseTests(UpgradeCase):
         self.assertEqual(socket.sent[-1:], ['42["last"]'])
         self.assertGone(session, Reason.SERVER_DISCONNECT, socket)
 
+    def test_polledBefore(self) -> None:
+        """What the last poll carried is not said again with the last words on the WebSocket: the client has read it."""
+        session, poll, socket = self.state(1)
+        send(session, "polled")
+        self.clock.advance(0)
+        self.assertEqual(poll.writes, [b'42["polled"]'])
+        send(session, "last")
+        session.close(Reason.SERVER_DISCONNECT)
+        socket.receive("5")
+        self.assertEqual([each for each in socket.sent if str(each).startswith("42")], ['42["last"]'])
+        self.assertGone(session, Reason.SERVER_DISCONNECT, socket)
+
     def test_words(self) -> None:
         """A held poll hears the goodbye, or the next one does if there is more to say; a WebSocket is closed."""
         session, poll, _ = self.state(1)

@@ -128,6 +128,7 @@ class Route:
     :ivar sessionID: the id of the session that it belongs to; ``""`` if it asks for a new one.
     :ivar index: the number of the callback that a JSONP request wants to be answered with; None if it has none.
     :ivar problem: why it can't be served, if the URL tells already.
+    :ivar got: how many messages of the session the client says it has; None if it says nothing.
     """
 
     dialect: Dialect
@@ -137,6 +138,7 @@ class Route:
     sessionID: str = ""
     index: int | None = None
     problem: Problem | None = None
+    got: int | None = None
 
 
 def derivedID(sessionID: str, namespace: str) -> str:
@@ -158,10 +160,13 @@ class Dialect:
     :ivar outlivesStreams: whether a session waits for its client when a stream is lost.
     :ivar outlivesPolls: whether it waits when a held poll is lost.
     :ivar replacesPolls: whether a second poll takes the place of one that is held; otherwise it ends the session.
+    :ivar takesNothing: whether the client takes an answer to a poll that has nothing in it for a good one, such as
+        browsers make of one that was cut off in its head.
     :ivar joinsRoot: whether the server makes new clients join the namespace ``/``; otherwise they ask for it.
     :ivar rootIsAll: whether a client that leaves ``/`` has left every namespace.
     :ivar strict: whether a client that sends what it must not, such as an event before it joined, loses its session;
         otherwise that is ignored.
+    :ivar recovers: whether a client can come back in another session and tell what it has missed.
     :ivar connectionID: the id of a connection, from those of its session and namespace.
     :ivar opening: what a new client is told: from the session's id, whether it has a WebSocket already, and settings.
     :ivar faults: how it says problems.
@@ -182,9 +187,11 @@ class Dialect:
     outlivesStreams: bool
     outlivesPolls: bool
     replacesPolls: bool
+    takesNothing: bool
     joinsRoot: bool
     rootIsAll: bool
     strict: bool
+    recovers: bool
     connectionID: Callable[[str, str], str]
     opening: Callable[[str, bool, Settings], str]
     faults: Mapping[Problem, Fault]

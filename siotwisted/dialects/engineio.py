@@ -104,9 +104,11 @@ ENGINEIO_4 = Dialect(
     outlivesStreams=False,
     outlivesPolls=False,
     replacesPolls=False,
+    takesNothing=False,
     joinsRoot=False,
     rootIsAll=False,
     strict=True,
+    recovers=True,
     connectionID=_freshConnectionID,
     opening=_opening,
     faults={
@@ -136,6 +138,7 @@ ENGINEIO_3 = replace(
     heartbeat=Heartbeat.CLIENT,
     joinsRoot=True,
     strict=False,
+    recovers=False,
     connectionID=derivedID,
     undress=_undress3,
 )
@@ -155,6 +158,6 @@ PARSERS: dict[str | None, dict[str, Dialect]] = {
 
 #: The same without Socket.IO in it.
 PLAIN_ENGINES = {
-    "4": replace(ENGINEIO_4, name="Engine.IO 4", codec=EngineIO4Codec),
+    "4": replace(ENGINEIO_4, name="Engine.IO 4", codec=EngineIO4Codec, recovers=False),
     "3": replace(ENGINEIO_3, name="Engine.IO 3", codec=EngineIO3Codec),
 }

@@ -8,13 +8,15 @@ Reads from a URL which dialect a request speaks, which transport it asks for, an
 ``?EIO=4&transport=TRANSPORT&sid=ID``          3.x and 4.x
 =============================================  ====================================================
 
-Everything is below the endpoint.
+Everything is below the endpoint. ``got=NUMBER`` in the query of a client that resumes a session tells how many of its
+messages the client has.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from siotwisted.dialects.dialect import Dialect, Problem, Route
 from siotwisted.dialects.engineio import ENGINEIO_4
@@ -30,6 +32,9 @@ _INDEX = re.compile("[0-9]{1,9}")
 _TIME = re.compile("[0-9]{12,20}")
 #: No id of ours is longer; what is longer is not looked up, stored or logged.
 _LONGEST_ID = 64
+_COUNT = re.compile("[0-9]{1,15}")
+#: More messages than any session has.
+_NO_COUNT = 10**15
 #: What no session is called.
 _NO_ID = "?"
 #: What carries a transport that is not called like its carrier.
@@ -66,11 +71,17 @@ class Router:
         :param query: name to value.
         :return: None if it is no URL of a client.
         """
+        route: Route | None = None
         if not any(segments):
-            return self._engineIO(query)
-        if segments[0].isascii() and segments[0].isdigit():
-            return self._socketIO09(segments, query) if self._protocols else None
-        return self._socketIO06(segments) if self._codecs else None
+            route = self._engineIO(query)
+        elif segments[0].isascii() and segments[0].isdigit():
+            route = self._socketIO09(segments, query) if self._protocols else None
+        elif self._codecs:
+            route = self._socketIO06(segments)
+        got = query.get("got")
+        if route is None or got is None:
+            return route
+        return replace(route, got=int(got) if _COUNT.fullmatch(got) else _NO_COUNT)
 
     def _engineIO(self, query: Mapping[str, str]) -> Route:
         """``j`` asks for JSONP, of which the digits are the callback's index."""

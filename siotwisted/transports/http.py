@@ -8,10 +8,12 @@ a POST, the same for all, brings messages. Answers carry fixed texts and nothing
 from __future__ import annotations
 
 import os
+import re
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 from twisted.internet.error import ConnectionAborted
 from twisted.internet.interfaces import IAddress
@@ -34,10 +36,14 @@ __all__ = [
     "abort",
     "addressText",
     "answer",
+    "isBroken",
+    "isTimed",
+    "lineOf",
     "parseQuery",
     "queryOf",
     "refuse",
     "respond",
+    "sentAt",
 ]
 
 _log = Logger()
@@ -46,6 +52,14 @@ _METHODS = "GET, POST, OPTIONS"
 BAD_METHOD = Refusal(405, "method not allowed")
 _BAD_BODY = Refusal(400, "the body is not what clients post")
 _TOO_LARGE = Refusal(413, "payload too large")
+
+#: For so many seconds a request may be repeated, of which the client does not know whether it was heard.
+_REPEATED = 10.0
+#: So many of a client are remembered: one that comes very late may come after its successor.
+_REMEMBERED = 4
+_TIMED = re.compile(rb"[?&]t=.|/[0-9]{12,20}(?:[/?]|$)")
+#: The same, where it is one in milliseconds.
+_MILLISECONDS = re.compile(rb"(?:[?&]t=|/)([0-9]{12,20})(?:[/?&]|$)")
 
 #: On every answer: nobody may keep it, guess its type, or learn the session id from where a link came.
 _HEADERS = {
@@ -102,6 +116,60 @@ def abort(request: Request) -> None:
     elif channel is not None:
         channel.abortConnection()
         request.connectionLost(Failure(ConnectionAborted()))  # HTTP/2 tells no request that its stream was reset
+
+
+def lineOf(request: Request) -> object:
+    """The connection that a request came on; None if no other can follow there, so that its end tells nothing."""
+    channel = request.channel
+    return channel.transport if isinstance(channel, HTTPChannel) and channel.persistent else None
+
+
+def isBroken(line: object) -> bool:
+    """Whether a connection is known to have ended."""
+    return bool(getattr(line, "disconnected", False))
+
+
+def isTimed(uri: bytes) -> bool:
+    """Whether a URL holds a time against caches, so that no other of the same client is like it."""
+    return _TIMED.search(uri) is not None
+
+
+def sentAt(uri: bytes) -> float | None:
+    """By the client's clock, when it sent a request, in seconds; None if its URL does not tell."""
+    found = _MILLISECONDS.search(uri)
+    return None if found is None else int(found[1]) / 1000
+
+
+class Post(NamedTuple):
+    """
+    What a client has posted, as far as needed to know it again.
+
+    :ivar uri: where to.
+    :ivar digest: of the body.
+    :ivar time: when, in seconds.
+    :ivar line: on which connection.
+    """
+
+    uri: bytes
+    digest: int
+    time: float
+    line: object
+
+    def repeats(self, earlier: Sequence[Post]) -> bool:
+        """
+        Whether this is one of those before it once more: a browser repeats a request, word for word, if a connection
+        that it had used before breaks. Two that hold no time against caches may be alike by chance, unless the first
+        one's connection is known to be broken, and no other has come since.
+
+        :param earlier: the last that came before, the very last first.
+        """
+        known = earlier if isTimed(self.uri) else [post for post in earlier[:1] if isBroken(post.line)]
+        return any(
+            (post.uri, post.digest) == (self.uri, self.digest)
+            and post.line not in (None, self.line)
+            and self.time - post.time < _REPEATED
+            for post in known
+        )
 
 
 def respond(request: Request, body: bytes) -> None:
@@ -250,6 +318,10 @@ class TransportResource(Resource, ABC):
             return refuse(request, _BAD_BODY)
         if len(payload if isinstance(payload, bytes) else payload.encode("utf-8", "surrogatepass")) > limit:
             return refuse(request, _TOO_LARGE)
-        if not session.dataReceived(payload, form):
+        post = Post(request.uri, hash(body), self._admission.registry.clock.seconds(), lineOf(request))
+        if post.repeats(session.posted):
+            self._admission.registry.log.info("session {label}: a POST came once more", label=session.label)
+        elif not session.dataReceived(payload, form):
             return answer(request, 400, "bad payload")  # which the session has logged
+        session.posted = (post, *session.posted[: _REMEMBERED - 1])
         return answer(request, 200, *dialect.accepted)

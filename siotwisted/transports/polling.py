@@ -21,7 +21,18 @@ from siotwisted.handshake import Handshake
 from siotwisted.interfaces import ISessionTransport
 from siotwisted.packets import Reason
 from siotwisted.session import Session
-from siotwisted.transports.http import TransportResource, abort, answer, header, refuse, respond
+from siotwisted.transports.http import (
+    TransportResource,
+    abort,
+    answer,
+    header,
+    isBroken,
+    isTimed,
+    lineOf,
+    refuse,
+    respond,
+    sentAt,
+)
 from siotwisted.wire.wrappings import quoted
 
 __all__ = [
@@ -37,6 +48,12 @@ __all__ = [
 _GZIP = re.compile(r"(?:^|,)[ \t]*gzip[ \t]*(?:;[ \t]*q=(?:1|0\.0*[1-9])[0-9.]*[ \t]*)?(?:,|$)", re.IGNORECASE)
 
 
+#: How far the time in a client's URLs may be off, in seconds: they are rounded.
+_INACCURACY = 0.005
+#: Within so many seconds a client that is near can have read an answer and polled again, with the same time in its URL.
+_SOON = 0.005
+
+
 @implementer(ISessionTransport)
 class XHRPollingTransport:
     """
@@ -48,7 +65,7 @@ class XHRPollingTransport:
     :param compression: from how many bytes on the answer is compressed, if the client takes that; None for never.
     """
 
-    __slots__ = ("_compression", "_request", "_route", "_session", "name")
+    __slots__ = ("_begun", "_compression", "_line", "_request", "_route", "_session", "_took", "name")
 
     form: ClassVar[str] = "bare"
     streaming = False
@@ -63,6 +80,10 @@ class XHRPollingTransport:
         self._session = session
         self._route = route
         self._compression = compression
+        self._line = lineOf(request)
+        #: When it came; and how long its answer took, in seconds.
+        self._begun = session.now
+        self._took = 0.0
         request.notifyFinish().addErrback(self._cut)
 
     def _cut(self, _: Failure) -> None:
@@ -89,10 +110,40 @@ class XHRPollingTransport:
                 body = gzip.compress(body, 6, mtime=0)
         request.setHeader("Content-Length", str(len(body)))
         request.write(body)
+        self._took = self._session.now - self._begun
         # Before the request is finished, for Twisted Web then serves the next one of the connection, if it is there
         # already.
         self._session.pollAnswered(self)
         request.finish()
+
+    def tells(self, answered: ISessionTransport) -> bool | None:
+        """
+        Whether the client has read the answer to another poll, now that it polls again.
+
+        It has, if it is the answer that made it do so, and not something else:
+
+        - the client of 0.6.3 may begin a second poll beside its first, whose answer it ignores then. Its URLs tell when
+          it has sent them: the second one before the first can have been answered;
+        - a browser or a proxy sends a poll again, word for word, if a connection that it had used before breaks, and a
+          connection that is not known to be broken, with a client that can have read the answer so soon, is none such;
+        - browsers take an answer that is cut off in its head for an empty one, and old clients poll on: nobody knows.
+        """
+        if not isinstance(answered, XHRPollingTransport) or (answered._line is self._line is not None):
+            return True
+        uri, last = self._request.uri, answered._request.uri
+        now, before = sentAt(uri), sentAt(last)
+        if now is not None and before is not None and 0 <= now - before < answered._took - _INACCURACY:
+            return False
+        if answered._line is None:
+            return True
+        broken = isBroken(answered._line)
+        if uri == last and isTimed(uri):
+            return not broken and self._begun - answered._begun < _SOON
+        return None if broken and self._route.dialect.takesNothing else True
+
+    def ping(self, place: int) -> None:
+        """Polls carry no messages."""
+        raise NotImplementedError
 
     def loseConnection(self, chunks: Sequence[bytes] = (), binary: bool = False) -> None:
         """Answer the poll with nothing, or with the last that there is."""
@@ -142,7 +193,8 @@ class XHRPollingResource(TransportResource):
         session = self.session(handshake)
         if handshake is not None:
             self.setCookie(request, session)
-        session.attach(self.transport(request, session, self._route, config.httpCompression))
+        poll = self.transport(request, session, self._route, config.httpCompression)
+        session.attach(poll, self._route.got)
 
 
 class JSONPPollingResource(XHRPollingResource):

@@ -75,6 +75,14 @@ class StreamTransport(ABC):
         """Add payloads to the answer."""
         self._request.write(b"".join(chunks))
 
+    def tells(self, answered: ISessionTransport) -> bool | None:
+        """A stream is no poll."""
+        return True
+
+    def ping(self, place: int) -> None:
+        """Streams carry no messages."""
+        raise NotImplementedError
+
     def loseConnection(self, chunks: Sequence[bytes] = (), binary: bool = False) -> None:
         """Add the last payloads, and end the answer."""
         if chunks:
@@ -145,7 +153,7 @@ class HTMLFileResource(TransportResource):
     def admit(self, request: Request, handshake: Handshake | None) -> None:
         """Make the answer the session's stream."""
         session = self.session(handshake)
-        session.attach(HTMLFileTransport(request, session, self._route))
+        session.attach(HTMLFileTransport(request, session, self._route), self._route.got)
 
 
 class XHRMultipartResource(TransportResource):
@@ -154,4 +162,4 @@ class XHRMultipartResource(TransportResource):
     def admit(self, request: Request, handshake: Handshake | None) -> None:
         """Make the answer the session's stream."""
         session = self.session(handshake)
-        session.attach(XHRMultipartTransport(request, session, self._route))
+        session.attach(XHRMultipartTransport(request, session, self._route), self._route.got)

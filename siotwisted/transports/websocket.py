@@ -44,6 +44,8 @@ _BODY = Refusal(400, "a WebSocket handshake has no body")
 
 #: How long the head of a request may be, in bytes, where Autobahn reads it.
 _LONGEST_HEAD = 16384
+#: How many bytes our pings have: the place of the last message before them.
+_PLACE = 8
 #: How many fragments a message may come in.
 _MAX_FRAGMENTS = 4096
 
@@ -194,7 +196,7 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
         if route.dialect.upgrades and route.sessionID:
             self._session.probe(self)
         else:
-            self._session.attach(self)
+            self._session.attach(self, route.got)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """A message has come."""
@@ -217,6 +219,11 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
         """Answer, unless the client reads no answers."""
         if self.ready:
             super().onPing(payload)
+
+    def onPong(self, payload: bytes) -> None:
+        """The other end has read what came before our ping; other answers to nothing mean nothing."""
+        if self._session is not None and len(payload) == _PLACE:
+            self._session.pongReceived(self, int.from_bytes(payload))
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """The connection is gone. A client that says goodbye, as a page does that is closed, is not waited for."""
@@ -257,6 +264,14 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
         """Send messages, together."""
         if self.state == self.STATE_OPEN:
             self.transport.write(b"".join(chunks))
+
+    def tells(self, answered: ISessionTransport) -> bool | None:
+        """A WebSocket is no poll."""
+        return True
+
+    def ping(self, place: int) -> None:
+        """Ask the other end what it has read, with a ping of RFC 6455, whose answer has the same payload."""
+        self.sendPing(place.to_bytes(_PLACE))
 
     def loseConnection(self, chunks: Sequence[bytes] = (), binary: bool = False) -> None:
         """Send the last messages, and begin the closing handshake."""

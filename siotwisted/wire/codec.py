@@ -113,6 +113,9 @@ class BaseCodec(ABC):
         :param maxBytes: how many bytes they may have together.
         """
 
+    def stampEvents(self) -> None:
+        """Say the stamps of events with them, if the protocol has a place for that."""
+
     @abstractmethod
     def messages(self, outgoing: Outgoing) -> Sequence[str | bytes]:
         """

@@ -233,12 +233,34 @@ class EngineCodec(BaseCodec):
         return self._parser.receive(message)
 
 
+def _stamped(outgoing: Outgoing) -> Outgoing:
+    """An event with its stamp as one more argument, which the client keeps to tell what it has."""
+    packet = _asEvent(outgoing)[0]
+    return Outgoing(packet._replace(data=[*packet.data, str(outgoing.stamp)]))
+
+
 class EngineIO4Codec(EngineCodec):
     """Engine.IO 4 alone."""
 
-    __slots__ = ()
+    __slots__ = ("_stamps",)
 
     separator = b"\x1e"
+
+    def __init__(self, receiver: IPacketReceiver) -> None:
+        self._stamps = False
+        super().__init__(receiver)
+
+    def stampEvents(self) -> None:
+        """Say the stamps of events."""
+        self._stamps = True
+        self.setKey(self.key)
+
+    def setKey(self, key: object) -> None:
+        """See :meth:`BaseCodec.setKey`; events are other bytes with stamps."""
+        super().setKey((key, "stamped") if self._stamps else key)
+
+    def _makePackets(self, outgoing: Outgoing) -> Sequence[Packet]:
+        return super()._makePackets(_stamped(outgoing) if self._stamps and outgoing.stamp else outgoing)
 
     def encodeMessage(self, packet: Packet) -> str | bytes:
         """A packet as a WebSocket message."""

@@ -167,7 +167,7 @@ class SiochatCase(TestCase):
 
     async def start(self, *options: str) -> int:
         """Start the process, on a port that is free, which is the result."""
-        process = self.spawn("--listen", LOOPBACK, *options)
+        process = self.spawn("--listen", LOOPBACK, "--drain-timeout", "1", *options)
         self.port = await process.listening()
         return self.port
 

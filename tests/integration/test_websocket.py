@@ -59,12 +59,14 @@ class Client(WebSocketClientProtocol):
     """
     A good client.
 
+    :ivar echoing: whether it answers heartbeats by itself.
     :ivar opened: fires when the WebSocket is open.
     :ivar ended: fires when the connection is gone, with whether that was clean, and the server's close code.
     """
 
     def __init__(self) -> None:
         super().__init__()
+        self.echoing = True
         self.opened: Deferred[None] = Deferred()
         self.ended: Deferred[tuple[bool, int | None]] = Deferred()
         self._messages: DeferredQueue[str | None] = DeferredQueue()
@@ -77,7 +79,10 @@ class Client(WebSocketClientProtocol):
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """A message has come, which has a frame at least."""
         for message in unframed(payload.decode("utf-8")):
-            self._messages.put(message)
+            if self.echoing and message.startswith("~h~"):
+                self.say(message)
+            else:
+                self._messages.put(message)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """The connection is gone."""
@@ -108,16 +113,24 @@ class Raw(Protocol):
 
     :ivar received: all bytes so far.
     :ivar ended: fires when the connection is gone.
+    :ivar echoing: whether it answers heartbeats by itself.
     """
 
     def __init__(self) -> None:
         self.received = b""
         self.ended: Deferred[None] = Deferred()
+        self.echoing = False
+        self._echoed = 0
         self._waiting: tuple[Callable[[], bool], Deferred[None]] | None = None
 
     def dataReceived(self, data: bytes) -> None:
         """Keep it."""
         self.received += data
+        if self.echoing:
+            questions = [each for each in self.messages if each.startswith("~h~")]
+            for question in questions[self._echoed :]:
+                self.write(clientFrame(framed(question)))
+            self._echoed = len(questions)
         if self._waiting is not None and self._waiting[0]():
             (_, waiting), self._waiting = self._waiting, None
             waiting.callback(None)
@@ -163,6 +176,11 @@ class Raw(Protocol):
     def messages(self) -> list[str]:
         """The messages in them, the session id first."""
         return [each for opcode, payload in self.frames if opcode == 1 for each in unframed(payload.decode("utf-8"))]
+
+    @property
+    def heard(self) -> list[str]:
+        """The same without heartbeats."""
+        return [each for each in self.messages if not each.startswith("~h~")]
 
 
 class Counted(Factory):
@@ -517,6 +535,7 @@ class Conversations(Case):
         """The server asks for signs of life; a client that stops giving them is cut, and waited for."""
         await self.serve(heartbeatInterval=0.02, heartbeatTimeout=0.5, reconnectTimeout=0.02)
         client, _ = await self.join()
+        client.echoing = False
         for number in range(1, 4):
             self.assertEqual(await client.receive(), f"~h~{number}")
             client.say(f"~h~{number}")
@@ -604,6 +623,7 @@ class Conversations(Case):
         client = await self.raw(self.upgrade())
         await client.whenFrames(1)
         (connection,) = self.connections
+        client.echoing = True
         cast(Any, client.transport).pauseProducing()
         accepted = 0
         with self.assertRaises(QueueFull):
@@ -613,10 +633,10 @@ class Conversations(Case):
                 await turn()
         self.assertGreater(accepted, 20)
         cast(Any, client.transport).resumeProducing()
-        await client.whenFrames(accepted + 1)
-        self.assertEqual([message.split(" ")[0] for message in client.messages[1:]], [str(n) for n in range(accepted)])
+        await client.until(lambda: len(client.heard) > accepted)
+        self.assertEqual([message.split(" ")[0] for message in client.heard[1:]], [str(n) for n in range(accepted)])
         connection.send("and on")
-        await client.whenFrames(accepted + 2)
+        await client.until(lambda: client.heard[-1] == "and on")
 
 
 class EmbeddedTests(Conversations, ServerCase):

@@ -84,6 +84,7 @@
       async stream() {
         const response = await fetch(this.url, { method: this.method, signal: this.controller.signal });
         const type = response.headers.get("Content-Type");
+        if (response.ok && type === null) return; // cut off in its head
         if (!/^multipart\/x-mixed-replace;\s*boundary="socketio"$/.test(type)) throw new Error("not multipart: " + type);
         const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
         let text = "";

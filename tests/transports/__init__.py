@@ -8,7 +8,7 @@ answers :meth:`Client.responses` reads. :class:`ServerCase` makes them, and watc
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import ANY
@@ -33,6 +33,7 @@ from siotwisted.dialects.routing import Router
 from siotwisted.dialects.socketio09 import PROTOCOLS
 from siotwisted.errors import QueueFull
 from siotwisted.handshake import Handshake
+from siotwisted.outbox import Entry
 from siotwisted.outgoing import Outgoing
 from siotwisted.packets import Packet, Reason, messagePacket
 from siotwisted.registry import SessionRegistry
@@ -138,11 +139,12 @@ class ServerEnd(StringTransport):
 
     :ivar closed: whether the server closed it, after all that it wrote.
     :ivar aborted: whether the server cut it.
+    :ivar disconnected: whether it is gone, as TCP tells it.
     """
 
     def __init__(self, clock: Clock, protocol: IProtocol, peer: IAddress) -> None:
         super().__init__(peerAddress=peer, lenient=True)
-        self.closed = self.aborted = False
+        self.closed = self.aborted = self.disconnected = False
         self._clock = clock
         self._protocol = protocol
 
@@ -165,7 +167,7 @@ class ServerEnd(StringTransport):
     def lost(self, error: Exception) -> None:
         """Tell the server that the connection is gone, once."""
         if self.connected:
-            self.connected = False
+            self.connected, self.disconnected = False, True
             self._protocol.connectionLost(Failure(error))
 
 
@@ -282,6 +284,7 @@ class Notes:
     messages: list[Any] = field(default_factory=list)
     packets: list[Packet] = field(default_factory=list)
     disconnected: list[tuple[str, Reason]] = field(default_factory=list)
+    undelivered: list[tuple[Any, bool]] = field(default_factory=list)
 
 
 class Application:
@@ -368,6 +371,10 @@ class Application:
             self.notes.disconnected.append((session.id, reason))
             for handler in self._onDisconnect:
                 handler(connection, reason)
+
+    def sessionSettled(self, session: Session, reason: Reason, entries: Sequence[Entry]) -> None:
+        """Its client may not have these."""
+        self.notes.undelivered += [(entry.outgoing.packet.data, entry.sent) for entry in entries]
 
 
 class Server:

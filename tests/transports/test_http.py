@@ -212,7 +212,7 @@ class StoppedTests(ServerCase):
     """A server that was stopped."""
 
     def test_unavailable(self) -> None:
-        """It says so to everyone, by every method, on every transport, and opens nothing."""
+        """It says so to everyone who is new, by every method, on every transport, and opens nothing."""
         server = Server()
         server.sio.stop()
         for _, client in asks(server):
@@ -220,11 +220,18 @@ class StoppedTests(ServerCase):
         self.assertEqual(server.notes.connected, [])
 
     def test_beforeTheRest(self) -> None:
-        """It says so even to those whom it would refuse anyhow, foreign pages and ids that it does not know."""
+        """It says so even to those whom it would refuse anyhow, the pages of foreign origins."""
         server = Server()
         server.sio.stop()
-        for _, client in asks(server, "unknown", {"Origin": "http://evil.example"}):
+        for _, client in asks(server, "", {"Origin": "http://evil.example"}):
             self.assertRefused(client, 503, "the server is stopping")
+
+    def test_unknown(self) -> None:
+        """Ids that it does not know are as unknown as ever: a client with one would come back with none."""
+        server = Server()
+        server.sio.stop()
+        for _, client in asks(server, "anUnknownSession"):
+            self.assertCut(client)
 
 
 class UnknownSessionTests(ServerCase):

@@ -5,6 +5,7 @@ Clients 0.7 to 0.9 over HTTP, in memory: the handshake, the transports, posts in
 from __future__ import annotations
 
 import json
+from itertools import count
 from typing import Any
 from urllib.parse import quote
 
@@ -32,6 +33,7 @@ class Case09(ServerCase):
     def make(self, **settings: Any) -> None:
         """Another one, with these settings; its application says hello, as any does."""
         self.server = Server(Config(**settings))
+        self._times = count(1)
         hello = Outgoing(Packet(Kind.CONNECT))
         self.server.sio.onConnect(lambda connection: connection.session.send(hello))
 
@@ -45,15 +47,18 @@ class Case09(ServerCase):
         self.assertBody(self.poll(sessionID), "1::")
         return sessionID
 
-    def poll(self, sessionID: str, transport: str = "xhr-polling", query: str = "t=1") -> Client:
-        """Poll."""
-        return self.server.get(f"/1/{transport}/{sessionID}?{query}")
+    def poll(self, sessionID: str, transport: str = "xhr-polling", query: str | None = None) -> Client:
+        """Poll, with another time against caches each time."""
+        return self.server.get(f"/1/{transport}/{sessionID}?{self.time() if query is None else query}")
 
-    def post(self, sessionID: str, body: str, transport: str = "xhr-polling", query: str = "t=1") -> Client:
+    def post(self, sessionID: str, body: str, transport: str = "xhr-polling", query: str | None = None) -> Client:
         """Post a payload as a transport does."""
-        return self.server.request(
-            "POST", f"/1/{transport}/{sessionID}?{query}", {"Content-Type": "text/plain;charset=UTF-8"}, body.encode()
-        )
+        path = f"/1/{transport}/{sessionID}?{self.time() if query is None else query}"
+        return self.server.request("POST", path, {"Content-Type": "text/plain;charset=UTF-8"}, body.encode())
+
+    def time(self) -> str:
+        """A time against caches, as a query has it."""
+        return f"t={next(self._times)}"
 
     def send(self, *packets: Packet) -> None:
         """The application sends packets, in one turn."""

@@ -351,7 +351,10 @@ class LifeTests(StreamCase):
         self.assertEqual(self.server.notes.messages, ["x"])
 
     def test_nextStreamBehind(self) -> None:
-        """Two streams of one session pipelined on one connection: the second begins where the first ends."""
+        """
+        Two streams of one session pipelined on one connection: the second begins where the first ends, with all that
+        the client has not confirmed.
+        """
         self.client.request("GET", f"{self.path}/2")
         self.connection.send("a")
         self.server.turn()
@@ -361,7 +364,7 @@ class LifeTests(StreamCase):
         first, second = self.client.responses()
         self.assertTrue(first.ended)
         self.assertTrue(first.body.endswith(PART % b"~m~1~m~a"))
-        self.assertEqual(second.body, b"--socketio\n" + PART % b"~m~1~m~b")
+        self.assertEqual(second.body, b"--socketio\n" + PART % b"~m~1~m~a" + PART % b"~m~1~m~b")
         self.assertEqual(self.logged(), [])
 
 

@@ -221,6 +221,13 @@ class Transport:
         self.writes.append(list(chunks))
         self.binary.append(binary)
 
+    def tells(self, answered: ISessionTransport) -> bool | None:
+        """No poll is repeated."""
+        return True
+
+    def ping(self, place: int) -> None:
+        """Nothing to ask."""
+
     def loseConnection(self, chunks: Sequence[bytes] = (), binary: bool = False) -> None:
         """Nothing to lose."""
 

@@ -1,0 +1,332 @@
+"""
+What leaves for one client: the outgoing half of a session.
+
+An outbox holds what was accepted. Beside it there is what belongs to the moment and is never sent again: the packet
+that opens a session, questions for signs of life, and answers to the client's.
+
+Whatever is accepted in one turn of the reactor leaves at the end of it, in one write.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from hashlib import blake2s
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from siotwisted.config import Config
+from siotwisted.errors import DeliveryFailed, QueueFull, SessionClosed, UnsupportedByClient
+from siotwisted.interfaces import ISessionTransport
+from siotwisted.liveness import Liveness
+from siotwisted.outbox import Entry, Outbox
+from siotwisted.outgoing import Outgoing
+from siotwisted.packets import Packet, Reason
+from siotwisted.wire.codec import BaseCodec
+
+__all__ = ["Sender", "SenderOwner"]
+
+#: How many bytes are written to a stream at once, before it is asked again whether it takes more.
+_SLICE = 65536
+
+
+class SenderOwner(Protocol):
+    """What sending needs of the registry of all sessions."""
+
+    log: Logger
+    clock: IReactorTime
+    config: Config
+
+    def flushSoon(self, sender: Sender) -> None:
+        """Have ``sender.flush()`` called at the end of this turn of the reactor."""
+
+
+class Sender(ABC):
+    """
+    The outgoing half of a session.
+
+    :ivar id: the session's id.
+    :ivar closed: whether it has ended.
+    :ivar transport: the client's transport, while it has one.
+    :ivar codec: writes to it.
+    :ivar outbox: what was accepted, until the client has it.
+    """
+
+    __slots__ = (
+        "_answered",
+        "_beside",
+        "_fence",
+        "_flushing",
+        "_greeting",
+        "_liveness",
+        "_overflowing",
+        "_pinged",
+        "_reason",
+        "_registry",
+        "closed",
+        "codec",
+        "id",
+        "outbox",
+        "transport",
+    )
+
+    codec: BaseCodec
+    _registry: SenderOwner
+    _liveness: Liveness
+
+    def __init__(self, id: str, config: Config) -> None:
+        self.id = id
+        self.closed = False
+        self.transport: ISessionTransport | None = None
+        self.outbox = Outbox(config.queueMessages, config.queueBytes)
+        #: The packet that opens the session, until it is sent, if its protocol has one.
+        self._greeting: Outgoing | None = None
+        #: What else leaves with the next write.
+        self._beside: list[Outgoing] = []
+        #: Up to which place the client has everything when it answers what it was asked last.
+        self._fence = 0
+        #: The poll whose answer the client has if it polls again.
+        self._answered: ISessionTransport | None = None
+        #: The place of which the WebSocket's own ping asks; None while none does.
+        self._pinged: int | None = None
+        self._flushing = False
+        self._overflowing = False
+        #: Why the session has ended.
+        self._reason = Reason.RECONNECT_TIMEOUT
+
+    @abstractmethod
+    def close(self, reason: Reason) -> None:
+        """End the session."""
+
+    @property
+    def label(self) -> str:
+        """A short name for logs, from which the id can't be told."""
+        return blake2s(self.id.encode("ascii"), digest_size=4).hexdigest()
+
+    @property
+    def now(self) -> float:
+        """The time, in seconds."""
+        return self._registry.clock.seconds()
+
+    # What the application asks for.
+
+    def send(self, outgoing: Outgoing, volatile: bool = False) -> int:
+        """
+        Accept a message: it leaves at the end of this turn of the reactor, or when the client is there to take it; at
+        once if a full queue has to make room for it, and can.
+
+        :param volatile: forget it, rather than to keep it for a client that can't take it now.
+        :return: its place among all that the session has accepted; 0 if it was volatile and is forgotten.
+        :raises SessionClosed: if the session has ended.
+        :raises siotwisted.errors.QueueFull: if too much waits already.
+        :raises siotwisted.errors.UnsupportedByClient: if the client's generation has no words for it.
+        """
+        if self.closed:
+            raise SessionClosed("the session has ended")
+        size, outbox = self.codec.said(outgoing).size, self.outbox
+        if volatile:
+            try:
+                if self.transport is not None and self.transport.ready and outbox.open:
+                    return self._accept(outbox.acceptVolatile, outgoing, size)
+            except QueueFull:
+                pass
+            outbox.dropped += 1
+            return 0
+        try:
+            place = outbox.accept(outgoing, size)
+        except QueueFull:
+            place = self._acceptMore(outgoing, size)
+        if not self._flushing:
+            self._flushing = True
+            self._registry.flushSoon(self)
+        return place
+
+    def _acceptMore(self, outgoing: Outgoing, size: int) -> int:
+        """The queue is full."""
+        try:
+            return self._accept(self.outbox.accept, outgoing, size)
+        except QueueFull:
+            if not self._overflowing:
+                self._overflowing = True
+                self._registry.log.warn("session {label}: its queue is full, and refuses messages", label=self.label)
+            raise
+
+    def tell(self, outgoing: Outgoing) -> None:
+        """Accept a packet of the library's own; otherwise as :meth:`send`."""
+        if self.closed:
+            raise SessionClosed("the session has ended")
+        size = self.codec.said(outgoing).size
+        if size:  # else the client's generation has no need of it
+            self._accept(self.outbox.acceptOwn, outgoing, size)
+
+    def inherit(self, entries: Sequence[Entry]) -> list[Entry]:
+        """
+        Take over messages that another session had accepted.
+
+        :return: those that the client's generation has no words for.
+        """
+        unsupported = []
+        for entry in entries:
+            try:
+                self.outbox.inherit(entry, self.codec.said(entry.outgoing).size)
+            except UnsupportedByClient:
+                unsupported.append(entry)
+        self._scheduleFlush()
+        return unsupported
+
+    def watch(self, place: int) -> Deferred[None]:
+        """
+        Wait until the client is known to have a message.
+
+        :param place: where the message is, as :meth:`send` said.
+        :return: fires when the client has it; fails with :exc:`~siotwisted.errors.DeliveryFailed` if that can't be
+            known any more.
+        """
+        waiting: Deferred[None] = Deferred()
+        if self.closed:
+            waiting.errback(DeliveryFailed(self._reason, False))
+        else:
+            self.outbox.watch(place, waiting)
+        return waiting
+
+    def _accept(self, accept: Callable[[Outgoing, int], int], outgoing: Outgoing, size: int) -> int:
+        """
+        Accept a packet, and have it sent.
+
+        If the queue is full, a stream that takes bytes takes them now: one turn may bring more than a queue holds.
+        """
+        try:
+            place = accept(outgoing, size)
+        except QueueFull:
+            if self.transport is None or not self.transport.streaming:
+                raise
+            self.flush()
+            place = accept(outgoing, size)
+        self._scheduleFlush()
+        return place
+
+    # Bytes out.
+
+    def flush(self) -> None:
+        """
+        Write all that waits, or as much of it as the transport takes. Called by the registry at the end of a turn.
+
+        A stream gets it in slices until it is full: what it holds is its own copy, what waits here is shared.
+        """
+        self._flushing = False
+        transport = self.transport
+        if transport is None:
+            return
+        try:
+            if not transport.streaming:
+                if batch := self._batch(self.outbox.take()):
+                    self._answered = transport  # before it is: the client may poll again within
+                    self.codec.send(batch)
+                return
+            more = True
+            while more and transport is self.transport and transport.ready:
+                batch = self._batch(self.outbox.slice(_SLICE))
+                more = bool(batch) and self.outbox.waiting > 0
+                if batch:
+                    self.codec.send(batch)
+        except Exception:
+            self._failed()
+            self.close(Reason.TRANSPORT_ERROR)
+        self._askEarly()
+
+    def _scheduleFlush(self) -> None:
+        if not self._flushing:
+            self._flushing = True
+            self._registry.flushSoon(self)
+
+    def _batch(self, batch: list[Outgoing]) -> list[Outgoing]:
+        """These packets, and what else leaves with the next write."""
+        self._overflowing = False
+        if self._greeting is not None:
+            batch.insert(0, self._greeting)
+            self._greeting = None
+        if self._beside:
+            batch += self._beside
+            self._beside = []
+        return batch
+
+    def _failed(self) -> None:
+        """A codec that is not ours raised what it must not: the application's log gets it."""
+        self._registry.log.failure("session {label}: its codec failed", label=self.label)
+
+    # What the client has.
+
+    def ask(self, question: Outgoing) -> None:
+        """
+        Send a question for a sign of life, behind all that waits: its answer then speaks for all of it.
+
+        Small as it is, it is sent to a client that reads too slowly too, which has no more time for it than others.
+        """
+        transport, outbox = self.transport, self.outbox
+        if transport is None or not transport.streaming:
+            self._fence = outbox.handed
+            self._beside.append(question)
+            self._scheduleFlush()
+            return
+        batch = self._batch(outbox.slice(_SLICE) if transport.ready else [])
+        self._fence = outbox.handed  # before it is asked: a client in memory answers within
+        self.codec.send([*batch, question])
+        if outbox.waiting:
+            self._scheduleFlush()
+
+    def answered(self) -> None:
+        """The client has answered it, and so it has what came before that."""
+        self.confirm(self._fence)
+
+    def answer(self, packet: Packet) -> None:
+        """Send the answer to a question; one who asks more than a queue holds, or what can't be said, is no client."""
+        outgoing = Outgoing(packet)
+        try:
+            self.codec.said(outgoing)
+        except UnsupportedByClient:
+            self.close(Reason.TRANSPORT_ERROR)
+            return
+        if len(self._beside) < self._registry.config.queueMessages:
+            self._beside.append(outgoing)
+            self._scheduleFlush()
+        else:
+            self.close(Reason.TRANSPORT_ERROR)
+
+    def ping(self) -> None:
+        """Ask a WebSocket itself, where the client gives no answers, about all that was handed to it."""
+        transport, outbox = self.transport, self.outbox
+        if self._pinged is None and transport is not None and transport.messages and outbox.pending:
+            self._pinged = outbox.handed
+            transport.ping(self._pinged)
+
+    def pongReceived(self, transport: ISessionTransport, place: int) -> None:
+        """A WebSocket has answered: all up to the place that it was asked about has arrived."""
+        if place == self._pinged and transport is self.transport:
+            self._pinged = None
+            self.confirm(place)
+
+    def confirm(self, place: int) -> None:
+        """The client has all up to this place."""
+        self.outbox.confirm(place)
+        if not self.closed:
+            if self.outbox.waiting:
+                self._scheduleFlush()
+            self._askEarly()
+
+    def drain(self) -> bool:
+        """Ask the client what it has; whether there is nothing that it may lack."""
+        if self.outbox.pending and self.transport is not None and self.transport.streaming:
+            self._liveness.ask()
+        return not self.outbox.pending
+
+    def _askEarly(self) -> None:
+        """Ask the client of a stream, if it is time."""
+        if self.outbox.pressing and self.transport is not None and self.transport.streaming:
+            self._liveness.ask()
+
+    def transportReady(self) -> None:
+        """The transport takes bytes again."""
+        self._scheduleFlush()
