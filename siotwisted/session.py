@@ -179,7 +179,7 @@ class Session(Sender):
         transport = self.transport
         assert transport is not None
         batch = self._batch(self.outbox.take())
-        later = bool(batch) and self._reason in _TOLD and self.codec.saysGoodbye and not transport.streaming
+        later = bool(batch) and self.codec.saysGoodbye and not transport.streaming
         if not later:
             batch.append(goodbye)
         try:
@@ -190,7 +190,8 @@ class Session(Sender):
         self._detach()
         if later:
             self._answered = transport
-            self._linger()
+            if self._reason in _TOLD:
+                self._linger()
         if transport.streaming or chunks:
             transport.loseConnection(chunks, binary)
         else:

@@ -162,6 +162,8 @@ class Dialect:
     :ivar replacesPolls: whether a second poll takes the place of one that is held; otherwise it ends the session.
     :ivar takesNothing: whether the client takes an answer to a poll that has nothing in it for a good one, such as
         browsers make of one that was cut off in its head.
+    :ivar pollsBeside: whether the client, once it has begun a second poll beside its first, ignores what the first one
+        brings.
     :ivar joinsRoot: whether the server makes new clients join the namespace ``/``; otherwise they ask for it.
     :ivar rootIsAll: whether a client that leaves ``/`` has left every namespace.
     :ivar strict: whether a client that sends what it must not, such as an event before it joined, loses its session;
@@ -188,6 +190,7 @@ class Dialect:
     outlivesPolls: bool
     replacesPolls: bool
     takesNothing: bool
+    pollsBeside: bool
     joinsRoot: bool
     rootIsAll: bool
     strict: bool

@@ -105,6 +105,7 @@ ENGINEIO_4 = Dialect(
     outlivesPolls=False,
     replacesPolls=False,
     takesNothing=False,
+    pollsBeside=False,
     joinsRoot=False,
     rootIsAll=False,
     strict=True,

@@ -35,6 +35,7 @@ SOCKETIO_06 = Dialect(
     outlivesPolls=True,
     replacesPolls=True,
     takesNothing=True,
+    pollsBeside=True,
     joinsRoot=True,
     rootIsAll=True,
     strict=False,

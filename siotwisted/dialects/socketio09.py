@@ -68,6 +68,7 @@ SOCKETIO_09 = Dialect(
     outlivesPolls=True,
     replacesPolls=True,
     takesNothing=True,
+    pollsBeside=False,
     joinsRoot=True,
     rootIsAll=True,
     strict=False,

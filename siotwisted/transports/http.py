@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import partial
 from http import HTTPStatus
+from math import nan
 from typing import Any, NamedTuple
 
 from twisted.internet.error import ConnectionAborted
@@ -134,10 +135,10 @@ def isTimed(uri: bytes) -> bool:
     return _TIMED.search(uri) is not None
 
 
-def sentAt(uri: bytes) -> float | None:
-    """By the client's clock, when it sent a request, in seconds; None if its URL does not tell."""
+def sentAt(uri: bytes) -> float:
+    """By the client's clock, when it sent a request, in seconds; NaN if its URL does not tell."""
     found = _MILLISECONDS.search(uri)
-    return None if found is None else int(found[1]) / 1000
+    return nan if found is None else int(found[1]) / 1000
 
 
 class Post(NamedTuple):

@@ -122,8 +122,8 @@ class XHRPollingTransport:
 
         It has, if it is the answer that made it do so, and not something else:
 
-        - the client of 0.6.3 may begin a second poll beside its first, whose answer it ignores then. Its URLs tell when
-          it has sent them: the second one before the first can have been answered;
+        - a client of 0.6 may begin a second poll beside its first, whose answer it ignores then. Its URLs tell when it
+          has sent them: the second one before the first can have been answered;
         - a browser or a proxy sends a poll again, word for word, if a connection that it had used before breaks, and a
           connection that is not known to be broken, with a client that can have read the answer so soon, is none such;
         - browsers take an answer that is cut off in its head for an empty one, and old clients poll on: nobody knows.
@@ -131,15 +131,15 @@ class XHRPollingTransport:
         if not isinstance(answered, XHRPollingTransport) or (answered._line is self._line is not None):
             return True
         uri, last = self._request.uri, answered._request.uri
-        now, before = sentAt(uri), sentAt(last)
-        if now is not None and before is not None and 0 <= now - before < answered._took - _INACCURACY:
+        dialect = self._route.dialect
+        if dialect.pollsBeside and 0 <= sentAt(uri) - sentAt(last) < answered._took - _INACCURACY:
             return False
         if answered._line is None:
             return True
         broken = isBroken(answered._line)
         if uri == last and isTimed(uri):
             return not broken and self._begun - answered._begun < _SOON
-        return None if broken and self._route.dialect.takesNothing else True
+        return None if broken and dialect.takesNothing else True
 
     def ping(self, place: int) -> None:
         """Polls carry no messages."""

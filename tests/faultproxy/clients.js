@@ -141,11 +141,15 @@
     client.connected = false;
     client.since = Date.now();
     client.driver = drivers[given.generation](io, given, {
-      connected: ifCurrent((recovered) => {
+      connected(recovered) {
+        if (client.life !== life) {
+          driver.close(); // it was given up, and comes all the same
+          return;
+        }
         client.connected = true;
         client.connects += 1;
-        note("connect", identity, client.driver.session(), recovered);
-      }),
+        note("connect", identity, driver.session(), recovered);
+      },
       lost: ifCurrent((reason) => {
         client.connected = false;
         client.since = Date.now();

@@ -216,7 +216,7 @@ class Wire:
         self.weather = random
         self.protocol = protocol
         self._peer: Peer | None = peer
-        self.latency = random.choice((0.0, 0.001, 0.01, 0.05))
+        self.latency = random.choice((0.0006, 0.001, 0.01, 0.05))  # no two polls in one millisecond
         self.connected = True
         self.open = True
         self.broken = self.severed = self.orderly = False

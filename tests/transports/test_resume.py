@@ -264,7 +264,7 @@ class RepeatedPollTests(ResumeCase):
         comes again. If the client's clock was put back, its times tell nothing.
         """
         for client in self.each():
-            if type(client) not in (Generation06, Generation09):
+            if type(client) is not Generation06:  # the others hear all of their answers
                 continue
             for later, read in ((90, False), (99, True), (100, True), (-3_600_000, True)):
                 start = next(client.times) + 1_000_000
