@@ -310,6 +310,17 @@ def test_judgesDoubled() -> None:
     assert later.isClean and later.counts["repeated"] == 1
 
 
+def test_judgesCareless() -> None:
+    """A client of 0.9 that polls may hear what an earlier session had accepted twice in a later one, and no more."""
+    for name, clean in (("0.9.17_xhr-polling-0", True), ("0.9.17_websocket-0", False)):
+        accepted = [["accepted", name, "s1", "a"], ["accepted", name, "s2", "b"]]
+        got = [["got", name, "s2", key, True] for key in "aab"]
+        said = [["said", name, "s2", number] for number in (1, 2)]
+        heard = [["heard", name, "s2", number] for number in (2, 1)]
+        assert verdictOf([*accepted, *heard], [*got, *said]).isClean is clean
+        assert not verdictOf(accepted, [*got, got[2]]).isClean
+
+
 def test_judgesReordered() -> None:
     """Within a session and over sessions, what was accepted first must come first."""
     assert verdictOf(ACCEPTED, [GOT[0], GOT[2], GOT[1]]).counts["reordered"] == 1
