@@ -40,6 +40,7 @@ EXAMPLE_TESTS = ROOT / "tests" / "integration" / "test_examples.py"
 _BEGIN = re.compile(r"\.\. (?:(?P<kind>check|not run: .+)|(?P<directive>code-block|literalinclude):: (?P<argument>.+))")
 #: What would be a block that nobody looks at.
 _OVERSEEN = re.compile(r"\s+\.\. (code-block|check|not run)|\.\. (code|sourcecode|parsed-literal)::|(?!\.\.).*::$")
+_TEST = re.compile(r"``(tests/[\w/]+\.py)::(\w+)``")
 _ROW = re.compile(r"``(\w+)`` +(.+?)(?:  .*|$)")
 
 
@@ -177,6 +178,10 @@ class PageTests(SynchronousTestCase):
         """Answers, both ways."""
         self.check(DOCS / "acks.rst")
 
+    def test_delivery(self) -> None:
+        """What becomes of messages."""
+        self.check(DOCS / "delivery.rst")
+
     def test_rooms(self) -> None:
         """Whom a message is for."""
         self.check(DOCS / "rooms.rst")
@@ -246,6 +251,17 @@ class SettingsTests(SynchronousTestCase):
     def test_README(self) -> None:
         """Those of the README."""
         self.check(ROOT / "README.rst")
+
+
+class NameTests(SynchronousTestCase):
+    """What the pages say of tests."""
+
+    def test_exist(self) -> None:
+        """The tests that they name exist."""
+        for path in (ROOT / "README.rst", *DOCS.glob("*.rst")):
+            for module, name in _TEST.findall(path.read_text("utf-8")):
+                text = (ROOT / module).read_text("utf-8")
+                self.assertRegex(text, rf"(?m)^ *(?:async def|def|class) {name}\b", f"{path.name}: {module}::{name}")
 
 
 class BlockTests(SynchronousTestCase):

@@ -42,6 +42,8 @@ SERVERS: dict[str, tuple[str, ...]] = {
 #: All servers' timeouts are over by then, in seconds.
 _SETTLED = 9.0
 _START = 40.0
+#: After so many seconds more, a client that does not come back by itself has been made anew, and has come.
+_RENEWED = 20
 
 
 @dataclass(frozen=True)
@@ -227,7 +229,12 @@ class _Run:
                 await self._fleet.speak(False)
                 storm.stop()
                 await self._sleep(_SETTLED)
-                _, connected = await self._fleet.count()
+                connected = 0
+                for _ in range(_RENEWED):
+                    _, connected = await self._fleet.count()
+                    if connected == len(names):
+                        break
+                    await self._sleep(1.0)
                 await self._collect(log)
         finally:
             errors = await self._fleet.stop()

@@ -226,12 +226,15 @@ class EngineClient(Model):
                 self._event(arguments)
         elif kind == "2":
             arguments = json.loads(rest)
+            text = arguments[1]
+            if number:
+                arguments.append(None)  # the function that answers
             if not self.up and self._knowsRecovery:
                 self._early.append(arguments)
             else:
                 self._event(arguments)
             if number:
-                self._write(f"43{number}{json.dumps(arguments[1:2])}")
+                self._write(f"43{number}{json.dumps([text])}")
         elif kind == "3":
             self.world.received(self, json.loads(rest)[0])
         else:

@@ -96,7 +96,7 @@ class Oracle:
     def __init__(self, problems: list[str]) -> None:
         self._problems = problems
         self._links: dict[str, _Link] = {}
-        self._latest: dict[object, _Link] = {}
+        self._latest: dict[tuple[str, str], _Link] = {}
         self._texts: dict[int, str] = {}
         self._copies: list[Copy] = []
         #: In which session, and in which epoch of the client.
@@ -128,12 +128,16 @@ class Oracle:
 
     # Connections.
 
-    def connected(self, sid: str, model: Model) -> int:
-        """A connection is there; its number."""
-        known = bool(model.key) or model.recoverable
-        line: object = model.index if known else sid
-        link = self._links[sid] = _Link(len(self._links), sid, model, self._latest.get(line))
-        self._latest[line] = link
+    def connected(self, sid: str, model: Model, id: str = "", recovered: bool = False) -> int:
+        """
+        A connection is there.
+
+        :param id: its id, which one that is recovered has in common with the one before.
+        :return: its number.
+        """
+        before = self._latest.get(("id", id) if recovered else ("key", model.key)) if model.key or recovered else None
+        link = self._links[sid] = _Link(len(self._links), sid, model, before)
+        self._latest["id", id] = self._latest["key", model.key] = link
         return link.serial
 
     def closed(self, sid: str) -> None:

@@ -234,8 +234,9 @@ class World:
 
     def _connected(self, connection: Connection) -> None:
         key = int(connection.handshake.query["key"].partition("-")[2])
-        serial = self.oracle.connected(connection.session.id, self.models[key])
-        self.note("server: connection %s is session %s of %s", serial, connection.session.id, self.models[key])
+        model = self.models[key]
+        serial = self.oracle.connected(connection.session.id, model, connection.id, connection.recovered)
+        self.note("server: connection %s is session %s of %s", serial, connection.session.id, model)
         connection.join("even" if serial % 2 else "odd")
 
     def _disconnected(self, connection: Connection, reason: Any) -> None:
