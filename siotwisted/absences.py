@@ -20,7 +20,7 @@ from siotwisted.outgoing import Outgoing
 from siotwisted.packets import Kind, Packet, Reason
 from siotwisted.rooms import Rooms
 
-__all__ = ["Absence", "Absences", "Returning"]
+__all__ = ["Absence", "Absences", "Key", "Returning"]
 
 #: The ends after which a client may come back and ask for what it has missed.
 _RECOVERABLE = frozenset(
@@ -37,6 +37,8 @@ _RECOVERABLE = frozenset(
 _ADOPTABLE = _RECOVERABLE | {Reason.CLIENT_DISCONNECT}
 
 Member = TypeVar("Member", bound="Returning")
+#: What a client is known by: ``pid`` or ``identity``, its namespace, and the one or the other.
+Key = tuple[str, str, Hashable]
 
 
 class Returning(Protocol):
@@ -51,7 +53,7 @@ class Returning(Protocol):
     """
 
     id: str
-    keys: Sequence[Hashable]
+    keys: Sequence[Key]
     identity: Hashable
     absence: Absence[Any] | None
 
@@ -78,20 +80,34 @@ class Absence(Generic[Member]):
     :ivar reason: why it ended.
     :ivar rooms: the rooms that it was in.
     :ivar entries: the messages, in order.
-    :ivar size: how many bytes have come while it was away.
+    :ivar count: how many messages have come while it was away; and ``size``, how many bytes.
     :ivar floor: the stamp of the last message that the client had confirmed.
+    :ivar since: since when it waits for the client, in seconds.
     :ivar alarm: rings when its time is over.
     """
 
-    __slots__ = ("_absences", "_away", "alarm", "connection", "entries", "floor", "reason", "rooms", "size")
+    __slots__ = (
+        "_absences",
+        "_away",
+        "alarm",
+        "connection",
+        "count",
+        "entries",
+        "floor",
+        "reason",
+        "rooms",
+        "since",
+        "size",
+    )
 
     def __init__(self, absences: Absences[Member], connection: Member, reason: Reason) -> None:
         self.connection = connection
         self.reason = reason
         self.rooms: frozenset[str] = frozenset()
         self.entries: list[Entry] = []
-        self.size = 0
+        self.count = self.size = 0
         self.floor = 0
+        self.since: float | None = None
         self.alarm: IDelayedCall | None = None
         self._absences = absences
         #: Where it is found by its rooms.
@@ -104,10 +120,17 @@ class Absence(Generic[Member]):
         away.add(self.connection.id, self)
         away.join(self.connection.id, rooms)
 
-    def accept(self, outgoing: Outgoing) -> None:
-        """Keep a message. If that is more than a queue may hold, the absence is over: it could not be made good."""
-        self.entries.append(Entry(outgoing, False))
-        self._absences.accepted(self)
+    def accept(self, outgoing: Outgoing) -> bool:
+        """
+        Keep a message.
+
+        :return: whether that is within the bounds of a queue; if not, the absence can't be made good, and is to end.
+        """
+        return self._absences.accept(self, Entry(outgoing, False))
+
+    def end(self) -> None:
+        """The client can't come back any more."""
+        self._absences.end(self)
 
     def unlisten(self) -> None:
         """Accept nothing any more."""
@@ -121,17 +144,22 @@ class Absences(Generic[Member]):
     All clients of one server that are away, and how those that are there would be known.
 
     :param ledger: is told what becomes of the messages.
+    :param over: is told whose absence is over.
     """
 
-    def __init__(self, clock: IReactorTime, config: Config, ledger: Ledger) -> None:
+    def __init__(
+        self, clock: IReactorTime, config: Config, ledger: Ledger, over: Callable[[Member], object] = id
+    ) -> None:
         self._clock = clock
         self._config = config
         self._ledger = ledger
-        self._here: dict[Hashable, Member] = {}
-        self._away: dict[Hashable, Absence[Member]] = {}
+        self._over = over
+        self._stopped = False
+        self._here: dict[Key, Member] = {}
+        self._away: dict[Key, Absence[Member]] = {}
         self._all: set[Absence[Member]] = set()
-        #: How long an absence may last, in seconds.
-        self._patience = max(config.recovery or 0.0, config.reconnectTimeout if config.identity else 0.0)
+        #: For how many seconds a client is known, by what it is known.
+        self._patience = {"pid": config.recovery or 0.0, "identity": config.reconnectTimeout}
 
     @property
     def pending(self) -> int:
@@ -153,7 +181,7 @@ class Absences(Generic[Member]):
         for key in connection.keys:
             if self._here.get(key) is connection:
                 del self._here[key]
-        if connection.recoverable and reason in _RECOVERABLE:
+        if connection.recoverable and reason in _RECOVERABLE and not self._stopped:
             absence = connection.absence = Absence(self, connection, reason)
             absence.listen(away, rooms)
             self._all.add(absence)
@@ -167,7 +195,8 @@ class Absences(Generic[Member]):
         """
         absence = connection.absence
         moving = [entry for entry in entries if _movable(entry.outgoing.packet)]
-        if absence is None and moving and connection.identity is not None and reason in _ADOPTABLE:
+        adoptable = reason in _ADOPTABLE and not self._stopped
+        if absence is None and moving and connection.identity is not None and adoptable:
             absence = connection.absence = Absence(self, connection, reason)
             self._all.add(absence)
         if absence is None or absence not in self._all:
@@ -182,7 +211,11 @@ class Absences(Generic[Member]):
         """Wait for the client, unless the absence is over."""
         if absence not in self._all:
             return
-        absence.alarm = self._clock.callLater(self._patience, self.end, absence)
+        now = self._clock.seconds()
+        if absence.since is None:
+            absence.since = now
+        until = absence.since + max(self._patience[kind] for kind, *_ in absence.connection.keys)
+        absence.alarm = self._clock.callLater(max(until - now, 0.0), self.end, absence)
         for key in absence.connection.keys:
             if key in self._away:
                 self.end(self._away[key])
@@ -200,15 +233,17 @@ class Absences(Generic[Member]):
         """Whether an absence is not over yet."""
         return absence in self._all
 
-    def accepted(self, absence: Absence[Member]) -> None:
-        """A message was sent to the rooms of somebody who is away."""
+    def accept(self, absence: Absence[Member], entry: Entry) -> bool:
+        """See :meth:`Absence.accept`. One that has ended meanwhile keeps nothing, and nobody has accepted it."""
+        if absence not in self._all:
+            return True
+        absence.entries.append(entry)
+        absence.count += 1
+        absence.size += entry.outgoing.size
         self._ledger.accepted += 1
-        config, entries = self._config, absence.entries
-        absence.size += entries[-1].outgoing.size
-        if len(entries) > config.queueMessages or absence.size > config.queueBytes:
-            self.end(absence)
+        return absence.count <= self._config.queueMessages and absence.size <= self._config.queueBytes
 
-    def find(self, key: Hashable, identity: Hashable) -> Absence[Member] | None:
+    def find(self, key: Key, identity: Hashable) -> Absence[Member] | None:
         """
         Somebody has come: how they have been away, if they have.
 
@@ -220,30 +255,39 @@ class Absences(Generic[Member]):
         if there is not None and there.identity == identity:
             there.supersede()
         absence = self._away.get(key)
-        return absence if absence is not None and absence.connection.identity == identity else None
+        if absence is None or absence.connection.identity != identity or absence.since is None:
+            return None
+        return absence if self._clock.seconds() - absence.since < self._patience[key[0]] else None
 
     def hand(
-        self, absence: Absence[Member], inherit: Callable[[Sequence[Entry]], Sequence[Entry]], has: int = 0
+        self,
+        absence: Absence[Member],
+        inherit: Callable[[Sequence[Entry]], Sequence[Entry]],
+        enter: Callable[[], object],
+        has: int = 0,
     ) -> None:
         """
-        The client is back: hand its messages over, in order.
+        The client is back: hand its messages over, in order, and let it in, before anybody hears of them.
 
         :param inherit: takes them, and returns those that the client has no words for any more.
+        :param enter: lets it in.
         :param has: the stamp of the last message that it says it has.
         """
         had: list[Entry] = []
         missed: list[Entry] = []
         for entry in self._claim(absence):
             (had if 0 < entry.outgoing.stamp <= has else missed).append(entry)
-        self._ledger.confirm(had)
         unsupported = inherit(missed)
         self._ledger.moved += len(missed) - len(unsupported)
+        enter()
+        self._ledger.confirm(had)
         self._ledger.report(absence.connection, unsupported, absence.reason)
 
     def _claim(self, absence: Absence[Member]) -> list[Entry]:
         self._all.discard(absence)
         absence.unlisten()
         self.hold(absence)
+        self._over(absence.connection)
         entries, absence.entries = absence.entries, []
         return entries
 
@@ -253,6 +297,7 @@ class Absences(Generic[Member]):
 
     def stop(self) -> None:
         """Nobody can come back any more."""
+        self._stopped = True
         for absence in list(self._all):
             self.end(absence)
 

@@ -330,9 +330,13 @@ class Client:
         """Who the application says that the client is."""
         try:
             key = identity(handshake)
-            hash(key)
         except Exception:  # whatever the application raises
             self._log.failure("the identity of a client can't be told")
+            return None
+        try:
+            hash(key)
+        except TypeError:  # the client may have said anything
+            self._log.info("session {label}: its identity can be no key", label=self.session.label)
             return None
         return key
 
@@ -370,22 +374,32 @@ class Client:
         if joining.over or self.session.closed:
             return
         self._stopAlarm()
-        self.connections[name] = connection
-        # After the welcome: a client keeps events that come before it, and has them twice if it is cut off in between.
-        if joining.absence is not None:
-            absence, joining.absence = joining.absence, None
-            absences.hand(absence, self.session.inherit, absence.floor)
-        elif connection.identity is not None:
+        known = None
+        if connection.identity is not None:
             known = absences.find(("identity", name, connection.identity), connection.identity)
+            if joining.over or self.session.closed:
+                return  # the application has ended it, when it heard of the end of the last one
+        # After the welcome: a client keeps events that come before it, and has them twice if it is cut off in between.
+        absence, joining.absence = joining.absence, None
+        if absence is not None:
+            absences.hand(absence, self.session.inherit, lambda: self._enter(connection), absence.floor)
             if known is not None:
-                absences.hand(known, self.session.inherit)
-        absences.enter(connection)
-        connection.entered()
-        connection.core.handlers.tell("connect", connection)
+                known.end()
+        elif known is not None:
+            absences.hand(known, self.session.inherit, lambda: self._enter(connection))
+        else:
+            self._enter(connection)
         while joining.held and connection.connected:
             self._deliver(connection, joining.held.take())
         if self._joining.get(name) is joining:
             del self._joining[name]
+
+    def _enter(self, connection: Connection) -> None:
+        """It is in its namespace now."""
+        self.connections[connection.core.name] = connection
+        self._directory.absences.enter(connection)
+        connection.entered()
+        connection.core.handlers.tell("connect", connection)
 
     def _abandon(self, name: str) -> None:
         """The client leaves before it has joined: whoever still thinks about it need not."""

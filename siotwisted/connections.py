@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from siotwisted.absences import Absence
+from siotwisted.absences import Absence, Key
 from siotwisted.backlog import Backlog
 from siotwisted.errors import SessionClosed
 from siotwisted.events import Call, Question, answered, answering, eventPacket, told
@@ -99,7 +99,7 @@ class Connection:
         #: What it would be known by if its client came back; and how it is away.
         self.identity: Hashable = None
         self.pid: str | None = None
-        self.keys: Sequence[Hashable] = ()
+        self.keys: Sequence[Key] = ()
         self.absence: Absence[Connection] | None = None
         self.recovered = False
 
@@ -281,9 +281,9 @@ class Connection:
 
     # What the fan-out does to it.
 
-    def transmit(self, outgoing: Outgoing, volatile: bool = False) -> int:
+    def accept(self, outgoing: Outgoing, volatile: bool = False) -> int:
         """
-        Send a packet that may be for others too.
+        Send a packet that may be for others too; :meth:`tellOutgoing` has to follow.
 
         :param volatile: lose it, unless the client can take it now.
         :return: its place among all that the session has accepted; 0 if it is lost.
@@ -291,9 +291,18 @@ class Connection:
         """
         if not self.joined:
             raise SessionClosed("the client is not in the namespace")
-        place = self.session.send(outgoing, volatile)
-        if place and self.core.handlers.outgoing:
+        return self.session.send(outgoing, volatile)
+
+    def tellOutgoing(self, outgoing: Outgoing) -> None:
+        """Have the handlers hear of a packet that was accepted."""
+        if self.core.handlers.outgoing:
             self.core.handlers.tellOutgoing(self, told(outgoing.packet))
+
+    def transmit(self, outgoing: Outgoing, volatile: bool = False) -> int:
+        """Both."""
+        place = self.accept(outgoing, volatile)
+        if place:
+            self.tellOutgoing(outgoing)
         return place
 
     def expect(self, id: int, question: Question, place: int) -> None:

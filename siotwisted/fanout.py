@@ -9,6 +9,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from siotwisted.absences import Absence
@@ -106,6 +107,8 @@ class LocalFanout:
     :param clock: for the time.
     """
 
+    _log = Logger()
+
     def __init__(self, rooms: Rooms[Connection], away: Rooms[Absence[Connection]], clock: IReactorTime) -> None:
         self._rooms = rooms
         self._away = away
@@ -117,21 +120,30 @@ class LocalFanout:
 
         :return: fires at once with how many took it.
         """
-        accepted = refused = unsupported = 0
+        accepted: list[Connection] = []
+        refused = unsupported = 0
         for connection in self._rooms.meant(audience):
             try:
-                if connection.transmit(outgoing, audience.volatile):
-                    accepted += 1
+                if connection.accept(outgoing, audience.volatile):
+                    accepted.append(connection)
                 else:
                     refused += 1
             except (QueueFull, SessionClosed):
                 refused += 1
             except UnsupportedByClient:
                 unsupported += 1
+            except Exception:
+                self._log.failure("session {label}: its codec failed", label=connection.session.label)
+                refused += 1
+        full: list[Absence[Connection]] = []
         if self._away.members and not audience.volatile:
-            for absence in self._away.meant(audience):
-                absence.accept(outgoing)
-        return succeed(Delivery(accepted, refused, unsupported))
+            full = [absence for absence in self._away.meant(audience) if not absence.accept(outgoing)]
+        # Only now that it is accepted everywhere, the application hears of it, and may send more.
+        for connection in accepted:
+            connection.tellOutgoing(outgoing)
+        for absence in full:
+            absence.end()
+        return succeed(Delivery(len(accepted), refused, unsupported))
 
     def call(self, outgoing: Outgoing, audience: Audience, timeout: float | None) -> Deferred[Replies[Connection]]:
         """

@@ -250,8 +250,9 @@ class ClientAsks(Liveness):
     def heard(self, packet: Packet) -> None:
         """Answer a question. A client that answers, unasked, does not speak this protocol."""
         if packet.kind is Kind.PING:
-            self.ask()
-            self._session.answer(Packet(Kind.PONG, packet.data))
+            session = self._session
+            session.answer(Packet(Kind.PONG, packet.data))
+            session.ping()
         else:
             self._session.close(Reason.TRANSPORT_ERROR)
 

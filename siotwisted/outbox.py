@@ -29,6 +29,10 @@ __all__ = ["Entry", "Outbox"]
 _MANY = 256
 _MUCH = 256 * 1024
 
+#: When messages have filled the queue, so many small packets of the library's own still find room.
+_SPARE = 64
+_SMALL = 1024
+
 _place = itemgetter(0)
 #: In the place of a message that is forgotten: it says nothing.
 _VOID = Outgoing(Packet(Kind.NOOP))
@@ -137,6 +141,11 @@ class Outbox:
         return len(self._entries) - self._handed
 
     @property
+    def unconfirmed(self) -> int:
+        """How many packets are handed over and not confirmed."""
+        return self._handed
+
+    @property
     def open(self) -> bool:
         """Whether a stream may be handed more, as far as the limit goes."""
         return self._handedBytes - self._confirmedBytes < self._maxBytes
@@ -165,8 +174,7 @@ class Outbox:
         entries = self._entries
         end = self._acceptedBytes + size
         if len(entries) - self._handed >= self._maxMessages or end - self._handedBytes > self._maxBytes:
-            waiting = self._acceptedBytes - self._handedBytes
-            raise QueueFull(f"{self.waiting} messages of {waiting} bytes wait, and this one has {size}")
+            raise self._full(size)
         entries.append(outgoing)
         self._ends.append(end)
         self._acceptedBytes = end
@@ -185,19 +193,19 @@ class Outbox:
         return place
 
     def acceptOwn(self, outgoing: Outgoing, size: int) -> int:
-        """Take a packet of the library's own; otherwise as :meth:`accept`."""
-        place = self.accept(outgoing, size)
-        self.accepted -= 1
+        """Take a packet of the library's own, for which there is some more room; otherwise as :meth:`accept`."""
+        bytesWaiting = self._acceptedBytes - self._handedBytes
+        if self.waiting >= self._maxMessages + _SPARE or bytesWaiting + size > self._maxBytes + _SPARE * _SMALL:
+            raise self._full(size)
+        self._append(outgoing, size)
         self._ownCount += 1
-        self._own.append(place)
-        return place
+        self._own.append(self.last)
+        return self.last
 
     def inherit(self, entry: Entry, size: int) -> None:
         """Take over a message from another queue, which no limit may keep out."""
         self.accepted += 1
-        self._entries.append(entry.outgoing)
-        self._acceptedBytes += size
-        self._ends.append(self._acceptedBytes)
+        self._append(entry.outgoing, size)
         if entry.sent:
             if self._sent is None:
                 self._sent = set()
@@ -205,8 +213,20 @@ class Outbox:
         if entry.waiting is not None:
             self.watch(self.last, entry.waiting)
 
+    def _append(self, outgoing: Outgoing, size: int) -> None:
+        self._entries.append(outgoing)
+        self._acceptedBytes += size
+        self._ends.append(self._acceptedBytes)
+
+    def _full(self, size: int) -> QueueFull:
+        waiting = self._acceptedBytes - self._handedBytes
+        return QueueFull(f"{self.waiting} messages of {waiting} bytes wait, and this one has {size}")
+
     def watch(self, place: int, waiting: Deferred[None]) -> None:
-        """Fire this when the message at this place is confirmed."""
+        """Fire this when the message at this place is confirmed; at once, if it is so already."""
+        if place <= self._confirmed:
+            waiting.callback(None)
+            return
         if self._watchers is None:
             self._watchers = []
         insort(self._watchers, (place, waiting), key=_place)
@@ -288,17 +308,23 @@ class Outbox:
         :return: None for one that was let go of already, or never handed over.
         """
         missing = messages - self.confirmed
-        if missing < 0:
+        if not 0 <= missing <= self._reached - self._confirmed:
             return None
+        own = set(self._own)
         place = self._confirmed
         while missing and place < self._reached:
             place += 1
-            missing -= place not in self._own
+            missing -= place not in own
         return None if missing else place
 
     def namespaces(self) -> set[str]:
-        """The namespaces of all that is not confirmed."""
-        return {outgoing.packet.namespace for outgoing in self._entries}
+        """The namespaces of all messages that are not confirmed."""
+        own = set(self._own)
+        return {
+            outgoing.packet.namespace
+            for place, outgoing in enumerate(self._entries, self._confirmed + 1)
+            if place not in own
+        }
 
     # The end.
 

@@ -67,7 +67,6 @@ class SessionRegistry:
         self.clock = clock
         self.config = config
         self.receiver = receiver
-        self.opened = receiver.sessionOpened
         self.received = receiver.packetReceived
         #: Every transport that has not ended yet, of whatever session.
         self.transports: set[ISessionTransport] = set()
@@ -104,17 +103,34 @@ class SessionRegistry:
         self._sessions[session.id] = session
         return session
 
+    def opened(self, session: Session) -> None:
+        """A session has its first transport: tell the receiver."""
+        try:
+            self.receiver.sessionOpened(session)
+        except Exception:
+            self._failed(session)
+
     def forget(self, session: Session) -> None:
         """A session is about to end: no request finds it any more."""
         del self._sessions[session.id]
 
     def ended(self, session: Session, reason: Reason) -> None:
         """A session has ended: tell the receiver."""
-        self.receiver.sessionClosed(session, reason)
+        try:
+            self.receiver.sessionClosed(session, reason)
+        except Exception:
+            self._failed(session)
 
     def settled(self, session: Session, reason: Reason, entries: Sequence[Entry]) -> None:
         """Nothing more is heard of what a session had accepted: tell the receiver."""
-        self.receiver.sessionSettled(session, reason, entries)
+        try:
+            self.receiver.sessionSettled(session, reason, entries)
+        except Exception:
+            self._failed(session)
+
+    def _failed(self, session: Session) -> None:
+        """A receiver that is not ours raised what it must not: the application's log gets it."""
+        self.log.failure("session {label}: the receiver failed", label=session.label)
 
     def transportGone(self, transport: ISessionTransport) -> None:
         """A transport has ended."""
@@ -146,18 +162,22 @@ class SessionRegistry:
             self._stopped = Deferred()
             self._drained = deadline
             self._drain()
-        elif self._draining is not None:
+        else:
             self._drained = min(self._drained, deadline)
-            self._draining.cancel()
-            self._drain()
+            if self._draining is not None:
+                self._draining.cancel()
+                self._drain()
         result: Deferred[None] = Deferred()
         self._stopped.addCallback(lambda _: result.callback(None))
         return result
 
     def _drain(self) -> None:
         self._draining = None
+        self._closing = True  # one that answers at once may be the last
+        waits = self._drained > self.clock.seconds() and (not all([each.drain() for each in self]) or bool(self.late))
         left = self._drained - self.clock.seconds()
-        if left > 0 and not all([session.drain() for session in self]):
+        if waits and left > 0:
+            self._closing = False
             self._draining = self.clock.callLater(min(_LOOK, left), self._drain)
         else:
             self._closeAll()

@@ -58,6 +58,7 @@ class Sender(ABC):
     __slots__ = (
         "_answered",
         "_beside",
+        "_besides",
         "_fence",
         "_flushing",
         "_greeting",
@@ -86,6 +87,8 @@ class Sender(ABC):
         self._greeting: Outgoing | None = None
         #: What else leaves with the next write.
         self._beside: list[Outgoing] = []
+        #: What left so with the answer to the last poll.
+        self._besides: list[Outgoing] = []
         #: Up to which place the client has everything when it answers what it was asked last.
         self._fence = 0
         #: The poll whose answer the client has if it polls again.
@@ -166,13 +169,18 @@ class Sender(ABC):
         """
         Take over messages that another session had accepted.
 
-        :return: those that the client's generation has no words for.
+        :return: those that the client's generation has no words for; all, if the session has ended.
         """
+        if self.closed:
+            return list(entries)
         unsupported = []
         for entry in entries:
             try:
                 self.outbox.inherit(entry, self.codec.said(entry.outgoing).size)
             except UnsupportedByClient:
+                unsupported.append(entry)
+            except Exception:
+                self._failed()
                 unsupported.append(entry)
         self._scheduleFlush()
         return unsupported
@@ -220,22 +228,26 @@ class Sender(ABC):
         transport = self.transport
         if transport is None:
             return
+        if not transport.streaming:
+            self._besides = self._beside
+            if batch := self._batch(self.outbox.take()):
+                self._answered = transport  # before it is: the client may poll again within
+                self._write(batch)
+            return
+        more = True
+        while more and transport is self.transport and transport.ready:
+            batch = self._batch(self.outbox.slice(_SLICE))
+            more = bool(batch) and self.outbox.waiting > 0
+            if batch:
+                self._write(batch)
+        self._askEarly()
+
+    def _write(self, batch: list[Outgoing]) -> None:
         try:
-            if not transport.streaming:
-                if batch := self._batch(self.outbox.take()):
-                    self._answered = transport  # before it is: the client may poll again within
-                    self.codec.send(batch)
-                return
-            more = True
-            while more and transport is self.transport and transport.ready:
-                batch = self._batch(self.outbox.slice(_SLICE))
-                more = bool(batch) and self.outbox.waiting > 0
-                if batch:
-                    self.codec.send(batch)
+            self.codec.send(batch)
         except Exception:
             self._failed()
             self.close(Reason.TRANSPORT_ERROR)
-        self._askEarly()
 
     def _scheduleFlush(self) -> None:
         if not self._flushing:
@@ -273,7 +285,7 @@ class Sender(ABC):
             return
         batch = self._batch(outbox.slice(_SLICE) if transport.ready else [])
         self._fence = outbox.handed  # before it is asked: a client in memory answers within
-        self.codec.send([*batch, question])
+        self._write([*batch, question])
         if outbox.waiting:
             self._scheduleFlush()
 
@@ -298,7 +310,7 @@ class Sender(ABC):
     def ping(self) -> None:
         """Ask a WebSocket itself, where the client gives no answers, about all that was handed to it."""
         transport, outbox = self.transport, self.outbox
-        if self._pinged is None and transport is not None and transport.messages and outbox.pending:
+        if self._pinged is None and transport is not None and transport.messages and outbox.unconfirmed:
             self._pinged = outbox.handed
             transport.ping(self._pinged)
 

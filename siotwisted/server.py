@@ -54,7 +54,9 @@ class SocketIO(Namespace):
         self.registry = SessionRegistry(reactor, self.config, self)
         self.admission = Admission(self.registry)
         self._ledger = Ledger()
-        self.absences: Absences[Connection] = Absences(reactor, self.config, self._ledger)
+        self.absences: Absences[Connection] = Absences(
+            reactor, self.config, self._ledger, lambda connection: self.vacated(connection.core)
+        )
         self._clients: dict[str, Client] = {}
         self._names: dict[str, Namespace] = {}
         self._dynamic: list[tuple[re.Pattern[str] | Callable[[str, Any], object], Namespace]] = []
@@ -184,7 +186,7 @@ class SocketIO(Namespace):
 
     def vacated(self, core: Core) -> None:
         """Forget a child of a dynamic namespace, if nobody is in it and that is wanted, or nobody ever was."""
-        if core.parent is None or core.rooms.members or core.joining:
+        if core.parent is None or core.rooms.members or core.away.members or core.joining:
             return
         if (self.config.cleanUpNamespaces or not core.used) and self._names.get(core.name) is core.namespace:
             del self._names[core.name]

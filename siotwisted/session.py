@@ -149,7 +149,7 @@ class Session(Sender):
 
     def withhold(self) -> None:
         """The client has come back in another session, which is to send it what this one has not."""
-        self._withheld = self.outbox.release()
+        self._withheld = [*self._withheld, *self.outbox.release()]
 
     def _end(self, reason: Reason, goodbye: Outgoing) -> None:
         if self.closed:
@@ -285,6 +285,7 @@ class Session(Sender):
         """
         outbox = self.outbox
         answered, self._answered = self._answered, None
+        besides, self._besides = self._besides, []
         self._pinged = None
         place = None if got is None else outbox.placeOf(got)
         read: bool | None = moved
@@ -295,6 +296,8 @@ class Session(Sender):
         else:
             outbox.confirm(place or 0)
             outbox.handBack()
+            if answered is not None and read is False:
+                self._beside[:0] = besides  # the whole answer was lost, and a question with it
         return read is not None
 
     def _tellLate(self, transport: ISessionTransport, got: int | None, moved: bool) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from siotwisted import Config, Connection, DeliveryFailed, SocketIO
@@ -240,9 +241,11 @@ class OthersTests(AbsenceCase):
     def test_unhashable(self) -> None:
         """Nor can it be anybody whose key can't be one of a dict."""
         self.make(identity=lambda handshake: [])
-        peer = self.come()
-        self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
-        self.assertEqual(list(peer.ids), ["/"])
+        with capturedLogs() as events:
+            peer = self.come()
+        self.assertEqual((list(peer.ids), self.sio.connections[peer.ids["/"]].identity), (["/"], None))
+        lines = [formatEvent(event) for event in events if "key" in str(formatEvent(event))]
+        self.assertEqual((len(lines), [event for event in events if "log_failure" in event]), (1, []))
 
     def test_auth(self) -> None:
         """What the client says when it joins can tell who it is."""

@@ -52,11 +52,24 @@ class QueueTests(SynchronousTestCase):
         kept = [message(), message()]
         for each in kept:
             outbox.accept(each, 1)
-        for accept in (outbox.accept, outbox.acceptOwn):
-            error = self.assertRaises(QueueFull, accept, message(), 0)
-            self.assertIsInstance(error, SocketIOError)
+        error = self.assertRaises(QueueFull, outbox.accept, message(), 0)
+        self.assertIsInstance(error, SocketIOError)
         self.assertEqual((outbox.waiting, figures(outbox)), (2, (2, 0, 2, 0)))
         self.assertEqual(outbox.take(), kept)
+
+    def test_ownRoom(self) -> None:
+        """When messages have filled it, the library's own packets still find some room, by number and by bytes."""
+        outbox = Outbox(2, 100)
+        for _ in range(2):
+            outbox.accept(message(), 50)
+        for _ in range(64):
+            outbox.acceptOwn(own(), 1024)
+        self.assertRaises(QueueFull, outbox.acceptOwn, own(), 0)
+        self.assertRaises(QueueFull, outbox.accept, message(), 0)
+        self.assertEqual((outbox.waiting, figures(outbox)), (66, (2, 0, 2, 0)))
+        outbox = Outbox(2, 100)
+        self.assertRaises(QueueFull, outbox.acceptOwn, own(), 100 + 64 * 1024 + 1)
+        outbox.acceptOwn(own(), 100 + 64 * 1024)
 
     def test_byteLimit(self) -> None:
         """As many bytes fit as the limit says; a message beyond is refused, and a smaller one still fits."""
@@ -303,16 +316,17 @@ class Books(RuleBasedStateMachine):
         self.void: set[int] = set()
         self.watched: dict[int, Deferred[None]] = {}
 
-    def room(self, size: int) -> bool:
-        """Whether a message of this size fits."""
-        return len(self.accepted) - self.handed < 4 and sum(self.sizes[self.handed :]) + size <= 20
+    def room(self, size: int, own: bool) -> bool:
+        """Whether a message of this size fits, or a packet of the library's own, for which there is more room."""
+        number, most = (4 + 64, 20 + 64 * 1024) if own else (4, 20)
+        return len(self.accepted) - self.handed < number and sum(self.sizes[self.handed :]) + size <= most
 
     @rule(size=st.integers(0, 12), kind=st.sampled_from(["message", "own", "volatile"]), watched=st.booleans())
     def send(self, size: int, kind: str, watched: bool) -> None:
         """A message or a packet of the library's own is accepted, if there is room, or refused."""
         outgoing = message()
         accept = {"own": self.outbox.acceptOwn, "volatile": self.outbox.acceptVolatile}.get(kind, self.outbox.accept)
-        if not self.room(size):
+        if not self.room(size, kind == "own"):
             try:
                 accept(outgoing, size)
             except QueueFull:
