@@ -57,6 +57,7 @@ class Connection:
     :ivar recovered: whether its client was away, and has come back to its rooms, its data and all that it had missed.
     :ivar session: the session behind it, which it shares with the same client's connections to other namespaces.
     :ivar handshake: what the client said when it came, with what it said when it joined the namespace.
+    :ivar identity: who it is, as ``Config.identity`` says; None if that says nothing.
     """
 
     __slots__ = (

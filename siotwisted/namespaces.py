@@ -87,7 +87,8 @@ class Namespace(BaseNamespace[Connection]):
 
     def onDisconnect(self, handler: _OnDisconnect) -> _OnDisconnect:
         """
-        Call ``handler(connection, reason)`` once for every client that is gone for good.
+        Call ``handler(connection, reason)`` once for every connection that has ended. Where the application knows its
+        clients by ``Config.identity``, or ``Config.recovery`` is on, the client may come back in another one.
 
         :class:`~siotwisted.packets.Reason` lists the reasons, which are strings.
         """

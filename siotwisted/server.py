@@ -128,9 +128,9 @@ class SocketIO(Namespace):
         Call ``handler(connection, entries, reason)`` when messages to a client are given up, in whatever namespace.
 
         It is called after ``onDisconnect``, at once or, if the client could have come back for them, when its time is
-        over. The entries are :class:`~siotwisted.Undelivered`, in the order in which they were sent. Every message that
-        was accepted is either confirmed by its client, or here. Can be used as a decorator; without any such handler,
-        the log has a line of it.
+        over. The entries are :class:`~siotwisted.Undelivered`, in the order in which they were sent. In the end, every
+        message that was accepted is either confirmed by its client, or here. Can be used as a decorator; without any
+        such handler, the log has a line of it.
         """
         return self._ledger.onUndelivered(handler)
 
