@@ -158,7 +158,7 @@ class Absences(Generic[Member]):
         self._here: dict[Key, Member] = {}
         self._away: dict[Key, Absence[Member]] = {}
         self._all: set[Absence[Member]] = set()
-        #: For how many seconds a client is known, by what it is known.
+        #: For how many seconds a client is known, by what it is known; by both, as long as by either.
         self._patience = {"pid": config.recovery or 0.0, "identity": config.reconnectTimeout}
 
     @property
@@ -255,9 +255,7 @@ class Absences(Generic[Member]):
         if there is not None and there.identity == identity:
             there.supersede()
         absence = self._away.get(key)
-        if absence is None or absence.connection.identity != identity or absence.since is None:
-            return None
-        return absence if self._clock.seconds() - absence.since < self._patience[key[0]] else None
+        return absence if absence is not None and absence.connection.identity == identity else None
 
     def hand(
         self,

@@ -296,13 +296,12 @@ class Connection:
 
     def tellOutgoing(self, outgoing: Outgoing) -> None:
         """Have the handlers hear of a packet that was accepted."""
-        if self.core.handlers.outgoing:
-            self.core.handlers.tellOutgoing(self, told(outgoing.packet))
+        self.core.handlers.tellOutgoing(self, told(outgoing.packet))
 
     def transmit(self, outgoing: Outgoing, volatile: bool = False) -> int:
         """Both."""
         place = self.accept(outgoing, volatile)
-        if place:
+        if place and self.core.handlers.outgoing:
             self.tellOutgoing(outgoing)
         return place
 

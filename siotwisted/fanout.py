@@ -139,8 +139,9 @@ class LocalFanout:
         if self._away.members and not audience.volatile:
             full = [absence for absence in self._away.meant(audience) if not absence.accept(outgoing)]
         # Only now that it is accepted everywhere, the application hears of it, and may send more.
-        for connection in accepted:
-            connection.tellOutgoing(outgoing)
+        if accepted and accepted[0].core.handlers.outgoing:
+            for connection in accepted:
+                connection.tellOutgoing(outgoing)
         for absence in full:
             absence.end()
         return succeed(Delivery(len(accepted), refused, unsupported))
