@@ -285,6 +285,23 @@ class LastWordsTests(DrainCase):
             self.assertIsNone(self.sio.registry.get(session.id))
             self.assertEqual([data for report in self.reports for data, _ in report], ["last"], dialect.name)
 
+    def test_lastWords(self) -> None:
+        """Who has been thrown out between two polls has last words to come for: that is waited for, and the answer."""
+        transport = self.joined(ENGINEIO_4, EnginePoll)
+        transport.loseConnection()
+        self.connections[0].send("last")
+        self.connections[0].close()
+        stopped = self.sio.stop(100)
+        self.assertNoResult(stopped)
+        poll = attach(transport.session, EnginePoll)
+        self.assertIn(b"last", poll.writes[0])
+        self.clock.advance(LOOK)
+        self.assertNoResult(stopped)
+        attach(transport.session, EnginePoll)
+        self.clock.advance(LOOK)
+        self.assertIsNone(self.successResultOf(stopped))
+        self.assertEqual((self.reasons, self.reports), ([Reason.SERVER_DISCONNECT], []))
+
 
 class DoorTests(ServerCase):
     """Who is let in meanwhile."""

@@ -57,6 +57,42 @@ class EngineTests(SynchronousTestCase):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertEqual((session.closed, self.receiver.packets), (False, ["", "b"]))
 
+    def choke(self, session: Session, *what: object) -> None:
+        """A receiver that is at fault."""
+        raise ZeroDivisionError
+
+    def test_failingOpened(self) -> None:
+        """So it is if it fails when a client comes: that is served all the same."""
+        self.receiver.onOpened = self.choke
+        session = self.open(transport="websocket")
+        attach(session, EngineSocket).receive("4a")
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual((session.closed, self.receiver.packets), (False, ["a"]))
+
+    def test_failingClosed(self) -> None:
+        """If it fails at the ends of clients, all of them end, and it hears of what they lack."""
+        self.receiver.onClosed = self.choke
+        self.assertStops()
+        self.assertEqual([entries for _, entries in self.receiver.settled], [[("a", False)]] * 2)
+
+    def test_failingSettled(self) -> None:
+        """So they do if it fails when it hears that."""
+        self.patch(self.receiver, "sessionSettled", self.choke)
+        self.assertStops()
+
+    def assertStops(self) -> None:
+        """The server stops, with two clients between two polls; the log has what was raised for each."""
+        for _ in range(2):
+            session = self.open(transport="polling")
+            attach(session, EnginePoll)
+            self.clock.advance(0)
+            session.send(Outgoing(Packet(Kind.MESSAGE, "a")))
+        self.successResultOf(self.engine.stop())
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
+        self.assertEqual((self.receiver.reasons, len(self.engine.registry)), ([Reason.SERVER_SHUTTING_DOWN] * 2, 0))
+        self.clock.advance(0)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_stop(self) -> None:
         """It ends all sessions, and lets nobody in."""
         session = self.open(transport="polling")

@@ -28,6 +28,13 @@ def own() -> Outgoing:
     return Outgoing(Packet(Kind.CONNECT))
 
 
+class Unsearched(list[int]):
+    """Numbers that nobody may search one by one: that takes as long as there are many, and for each again."""
+
+    def __contains__(self, key: object) -> bool:
+        raise AssertionError("it was searched")
+
+
 def figures(outbox: Outbox) -> tuple[int, int, int, int]:
     """Accepted, confirmed, pending and released messages."""
     return outbox.accepted, outbox.confirmed, outbox.pending, outbox.released
@@ -110,6 +117,15 @@ class QueueTests(SynchronousTestCase):
         outbox.take()
         outbox.confirm(1)
         self.assertEqual(outbox.namespaces(), {"/a"})
+
+    def test_namespacesOfOwn(self) -> None:
+        """Not those of the library's own packets: a client that joins and leaves in a row has nothing to lose there."""
+        outbox = Outbox(5, 5)
+        for name in ("/a", "/b"):
+            outbox.acceptOwn(Outgoing(Packet(Kind.CONNECT, None, name)), 1)
+            self.assertEqual(outbox.namespaces(), set())
+        outbox.accept(Outgoing(messagePacket("", "/b")), 1)
+        self.assertEqual(outbox.namespaces(), {"/b"})
 
 
 class SliceTests(SynchronousTestCase):
@@ -262,6 +278,16 @@ class ConfirmTests(SynchronousTestCase):
         self.assertEqual([outbox.placeOf(number) for number in range(5)], [0, 2, 3, 5, None])
         outbox.confirm(2)
         self.assertEqual([outbox.placeOf(number) for number in range(3)], [None, 2, 3])
+
+    def test_placeOfAmongMany(self) -> None:
+        """However many packets are the library's own, they are not searched for each; nor for a number too high."""
+        outbox = Outbox(100, 100)
+        for _ in range(10):
+            outbox.acceptOwn(own(), 1)
+            outbox.accept(message(), 1)
+        outbox.take()
+        outbox._own = Unsearched(outbox._own)
+        self.assertEqual([outbox.placeOf(number) for number in (10**14, 21, 11, 10, 1)], [None, None, None, 20, 2])
 
 
 class EndTests(SynchronousTestCase):

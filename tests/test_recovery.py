@@ -20,7 +20,7 @@ from siotwisted.dialects.engineio import ENGINEIO_3, ENGINEIO_4
 from siotwisted.ledger import Undelivered
 from siotwisted.packets import Kind, Packet, Reason
 from siotwisted.wire import siomsgpack
-from tests.fakes import EngineSocket, connect
+from tests.fakes import EnginePoll, EngineSocket, attach, connect
 from tests.sessioncase import TICK
 
 
@@ -129,6 +129,14 @@ class RecoveryCase(SynchronousTestCase):
         assert peer.take() == ['42["first","1"]']
         peer.lose()
         return peer
+
+    def both(self, name: str) -> tuple[Peer, str | bytes, str]:
+        """A client that has left the root and another namespace, its welcome there, and what it says to come back."""
+        peer = self.come()
+        peer.say(f"40{name},")
+        (welcome,) = peer.take()
+        peer.lose()
+        return peer, welcome, json.dumps({"pid": json.loads(str(welcome).partition(",")[2])["pid"]})
 
     def back(self, peer: Peer, offset: object = "1", **more: object) -> Peer:
         """It comes back."""
@@ -284,6 +292,23 @@ class WireTests(RecoveryCase):
         packets = [siomsgpack.decode(self.bytesOf(each)) for each in socket.sent[1:]]
         self.assertEqual(packets, [welcome, Packet(Kind.EVENT, ["b", "2"])])
 
+    def test_fullTwice(self) -> None:
+        """On polls two namespaces come back at once, though what was missed in the first fills the queue."""
+        self.make(queueMessages=3)
+        self.sio.of("/chat")
+        peer, welcome, auth = self.both("/chat")
+        for name in "abc":
+            self.sio.emit(name)
+        session, _poll = connect(self.sio.registry, EnginePoll, dialect=ENGINEIO_4)
+        self.clock.advance(0)
+        poll = attach(session, EnginePoll)
+        session.dataReceived(f"40{json.dumps(peer.auth())}\x1e40/chat,{auth}")
+        self.clock.advance(0)
+        said = ["40" + json.dumps(peer.told, separators=(",", ":"))]
+        said += [f'42["{name}","{stamp}"]' for stamp, name in enumerate("abc", 1)]
+        self.assertEqual(poll.writes[0].decode().split("\x1e"), [*said, welcome])
+        self.assertEqual((session.closed, self.reports), (False, []))
+
     def bytesOf(self, message: str | bytes) -> bytes:
         """A message that is bytes."""
         assert isinstance(message, bytes)
@@ -366,6 +391,61 @@ class StateTests(RecoveryCase):
         third = self.come()
         third.say("40/chat," + json.dumps({"pid": told["pid"]}))
         self.assertEqual(third.take(), [welcome, '42/chat,["a","1"]'])
+
+    def test_cleanedUp(self) -> None:
+        """One of a dynamic namespace that is to be forgotten is kept while somebody may come back, and no longer."""
+        self.make(cleanUpNamespaces=True)
+        rooms = self.sio.of(re.compile("/room-[0-9]"))
+        _peer, welcome, auth = self.both("/room-1")
+        rooms.emit("a")
+        back = self.come()
+        back.say(f"40/room-1,{auth}")
+        self.assertEqual(back.take(), [welcome, '42/room-1,["a","1"]'])
+        back.lose()
+        self.clock.advance(120 - TICK)
+        self.assertIn("/room-1", self.sio._names)
+        self.clock.advance(TICK)
+        self.assertNotIn("/room-1", self.sio._names)
+
+
+class IdentityTests(RecoveryCase):
+    """Clients that are known by who they are, too."""
+
+    def make(self, **settings: Any) -> None:
+        """With an identity: all are the same."""
+        super().make(**{"identity": lambda handshake: handshake.query["who"], **settings})
+
+    def test_longerOfBoth(self) -> None:
+        """They are known by either for the longer of the two times; then what was missed is reported."""
+        for recovery, reconnectTimeout in ((10.0, 60.0), (60.0, 10.0)):
+            for recovered in (True, False):
+                self.make(recovery=recovery, reconnectTimeout=reconnectTimeout)
+                peer = self.away()
+                self.sio.emit("a")
+                self.clock.advance(60 - TICK)
+                back = self.back(peer) if recovered else self.come()
+                self.assertEqual(back.take()[-1], '42["a","2"]')
+                self.assertIs(self.connections[-1].recovered, recovered)
+                back.lose()
+                self.clock.advance(60 - TICK)
+                self.assertEqual(self.reports, [])
+                self.clock.advance(TICK)
+                self.assertEqual(self.reports[0][0][-1], (["a"], True))
+                self.stop()
+
+    def test_twoLive(self) -> None:
+        """A client that is let in by its private id ends a session of the same identity that came meanwhile."""
+        self.make(recoveryMiddleware=True)
+        decision: Deferred[None] = Deferred()
+        self.sio.use(lambda connection: decision if connection.recovered else None)
+        peer = self.away()
+        _session, socket = connect(self.sio.registry, EngineSocket, dialect=ENGINEIO_4, who="x")
+        socket.receive("40" + json.dumps(peer.auth("1")))
+        other = self.come()
+        self.assertEqual((other.session.closed, len(socket.sent)), (False, 1))
+        decision.callback(None)
+        self.assertTrue(other.session.closed)
+        self.assertEqual([*self.sio.connections], [peer.told["sid"]])
 
 
 class StrangersTests(RecoveryCase):
@@ -528,6 +608,22 @@ class MiddlewareTests(RecoveryCase):
         self.assertEqual(back.take(), ['44{"message":"not now"}'])
         self.assertRecovered(peer, self.back(peer), '42["a","2"]')
 
+    def test_refusesForever(self) -> None:
+        """However often that is, it makes the time no longer: then what the client missed is reported."""
+        peer = self.use(recoveryMiddleware=True)
+
+        @self.sio.use
+        def refuse(connection: Connection) -> None:
+            raise ConnectionRefused("never")
+
+        for _ in range(2):
+            self.clock.advance(50)
+            self.assertEqual(self.back(peer).take(), ['44{"message":"never"}'])
+        self.clock.advance(20 - TICK)
+        self.assertEqual(self.reports, [])
+        self.clock.advance(TICK)
+        self.assertEqual(self.reports, [([(["first"], True), (["a"], False)], Reason.TRANSPORT_CLOSE)])
+
     def test_thinks(self) -> None:
         """While it thinks, messages go on to be kept."""
         peer = self.use(recoveryMiddleware=True, connectTimeout=1000)
@@ -545,7 +641,7 @@ class MiddlewareTests(RecoveryCase):
         self.assertEqual(socket.sent[-2:], ['42["a","2"]', '42["b","3"]'])
 
     def test_leavesMeanwhile(self) -> None:
-        """A client that leaves while it thinks can come again; its time begins anew."""
+        """A client that leaves while it thinks can come again, within the same time."""
         peer = self.use(recoveryMiddleware=True)
         decision: Deferred[None] = Deferred()
         self.sio.use(lambda connection: decision)

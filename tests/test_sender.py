@@ -22,6 +22,7 @@ from siotwisted.outgoing import Outgoing
 from siotwisted.packets import Kind, Packet, Reason, messagePacket
 from siotwisted.session import Session
 from siotwisted.testing import MemoryPeer
+from siotwisted.wire.sio06 import SIOCodec
 from tests.fakes import (
     EnginePoll,
     EngineSocket,
@@ -36,6 +37,7 @@ from tests.fakes import (
     received,
 )
 from tests.sessioncase import TICK, SessionCase, frames, send
+from tests.test_absences import AbsenceCase
 
 #: What a payload of Engine.IO 3 is.
 _PING3 = "1:2"
@@ -44,6 +46,18 @@ _PING3 = "1:2"
 def event(*data: object) -> Outgoing:
     """An event."""
     return Outgoing(Packet(Kind.EVENT, list(data)))
+
+
+class Choking(SIOCodec):
+    """A codec of an application that raises what it must not: for heartbeats, and for one text."""
+
+    name = "choking"
+
+    def encode(self, outgoing: Outgoing) -> str:
+        """See above."""
+        if outgoing.packet.kind is Kind.HEARTBEAT or outgoing.packet.data == "bone":
+            raise ZeroDivisionError
+        return super().encode(outgoing)
 
 
 class FenceCase(SessionCase):
@@ -295,6 +309,16 @@ class PingTests(FenceCase):
         self.ask()
         self.assertEqual(self.socket.pings, [])
 
+    def test_ownPackets(self) -> None:
+        """It is asked about the library's own packets, too, which would pile up else."""
+        self.session.tell(Outgoing(Packet(Kind.CONNECT, None, "/a")))
+        self.turn()
+        self.ask()
+        self.assertEqual(self.socket.pings, [1])
+        self.session.pongReceived(self.socket, 1)
+        self.ask()
+        self.assertEqual((self.socket.pings, self.session.outbox.unconfirmed), ([1], 0))
+
     def test_once(self) -> None:
         """Nor while it is being asked."""
         self.session.send(event("a"))
@@ -484,6 +508,19 @@ class EarlyTests(FenceCase):
         self.assertEqual(self.receiver.reasons, [Reason.TRANSPORT_ERROR])
         self.assertTrue(self.flushLoggedErrors(ZeroDivisionError))
 
+    def test_codecFailsToAsk(self) -> None:
+        """One that has no words for the question ends its own session; those who are to be written to next are."""
+        choking, _stream = connect(self.registry, FakeStream, Choking)
+        session, stream = self.come(SOCKETIO_06, FakeStream)
+        choking.watch(choking.send(Outgoing(messagePacket("a")))).addErrback(lambda _: None)
+        send(session, "b")
+        self.turn()
+        self.assertEqual((choking.closed, self.receiver.reasons), (True, [Reason.TRANSPORT_ERROR]))
+        send(session, "c")
+        self.turn()
+        self.assertEqual((messages(stream), session.outbox.waiting), (["b", "c"], 0))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
 
 class WindowTests(FenceCase):
     """How much may be on its way."""
@@ -635,6 +672,36 @@ class BesideTests(FenceCase):
         poll.connectionLost()
         self.assertFalse(other.drain())
         self.assertEqual(poll.writes, [])
+
+
+class ChokingTests(AbsenceCase):
+    """One message that a codec fails at."""
+
+    def choking(self) -> FakeStream:
+        """A client whose codec does, on a stream."""
+        _session, stream = connect(self.sio.registry, FakeStream, Choking, who="a")
+        self.clock.advance(0)
+        return stream
+
+    def test_inherit(self) -> None:
+        """If it was another session's it is reported; the client is let in, and gets the others."""
+        first = self.come(dialect=SOCKETIO_06)
+        for text in ("a", "bone", "b"):
+            self.connections[0].send(text)
+        first.lose()
+        stream = self.choking()
+        self.assertEqual((messages(stream)[1:], len(self.connections)), (["a", "b"], 2))
+        self.assertEqual(self.reports, [(self.connections[0].id, [("bone", False)], Reason.ADOPTED)])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_broadcast(self) -> None:
+        """If it is for many, it goes on to the others."""
+        stream, other = self.choking(), self.come("b")
+        self.assertEqual(self.successResultOf(self.sio.send("bone")), (1, 1, 0))
+        self.sio.send("a")
+        self.clock.advance(0)
+        self.assertEqual((messages(stream)[1:], other.take()), (["a"], [["message", "bone"], ["message", "a"]]))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
 
 class AnswerTests(SynchronousTestCase):

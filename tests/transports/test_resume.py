@@ -240,6 +240,24 @@ class RepeatedPollTests(ResumeCase):
             held = client.poll()
             self.assertEqual((held.received, self.figures()), (b"", (2, 0)))
 
+    def test_question(self) -> None:
+        """So does the question for a sign of life, which the client could not answer else; once it is read, no more."""
+        server = Server()
+        client = GenerationEngine4(server)
+        url = client.url()
+        first = server.get(url)
+        server.clock.advance(server.sio.registry.config.pingInterval)
+        server.turn()
+        self.assertEqual(first.response().body, b"2")
+        first.leave()
+        again = server.get(url)
+        server.turn()
+        self.assertNotEqual(again.received, b"")
+        self.assertEqual(again.response().body, b"2")
+        held = client.poll()
+        server.turn()
+        self.assertEqual((held.received, server.reasons), (b"", []))
+
     def test_sameConnection(self) -> None:
         """The same URL on the same connection was read: who repeats a request does so because that broke."""
         for client in self.each():
