@@ -29,6 +29,9 @@ __all__ = ["Entry", "Outbox"]
 _MANY = 256
 _MUCH = 256 * 1024
 
+#: So many bytes may be handed over and not confirmed: what is lost with a transport is sent again, and a client that
+#: loses each before it has confirmed anything must not be sent ever more.
+_WINDOW = 1024 * 1024
 #: When messages have filled the queue, so many small packets of the library's own still find room.
 _SPARE = 64
 _SMALL = 1024
@@ -60,7 +63,7 @@ class Outbox:
     figures. A place is the number of packets up to and with one.
 
     :param maxMessages: how many may wait to be handed over.
-    :param maxBytes: how many bytes they may have together; and, on a stream, those that are handed over and not
+    :param maxBytes: how many bytes they may have together; and, up to 1 MiB, those that are handed over and not
         confirmed.
     :ivar accepted: how many messages were ever accepted.
     :ivar released: how many of them were given up.
@@ -85,6 +88,7 @@ class Outbox:
         "_sent",
         "_volatile",
         "_watchers",
+        "_window",
         "accepted",
         "dropped",
         "floors",
@@ -94,6 +98,7 @@ class Outbox:
     def __init__(self, maxMessages: int, maxBytes: int) -> None:
         self._maxMessages = maxMessages
         self._maxBytes = maxBytes
+        self._window = min(_WINDOW, maxBytes)
         self._much = min(_MUCH, maxBytes // 4 + 1)
         #: All that is not confirmed, and how many bytes had been accepted with each: no object per packet.
         self._entries: list[Outgoing] = []
@@ -147,8 +152,8 @@ class Outbox:
 
     @property
     def open(self) -> bool:
-        """Whether a stream may be handed more, as far as the limit goes."""
-        return self._handedBytes - self._confirmedBytes < self._maxBytes
+        """Whether more may be handed over, as far as the limit goes."""
+        return self._handedBytes - self._confirmedBytes < self._window
 
     @property
     def pressing(self) -> bool:
@@ -239,11 +244,11 @@ class Outbox:
 
     def slice(self, most: int) -> list[Outgoing]:
         """
-        As :meth:`take` for a stream: whole packets until they have ``most`` bytes, but no more than may be unconfirmed.
+        As :meth:`take`, but only whole packets until they have ``most`` bytes, but no more than may be unconfirmed.
         """
         ends = self._ends
         stop = len(ends)
-        bound = self._confirmedBytes + self._maxBytes
+        bound = self._confirmedBytes + self._window
         if stop and ends[-1] > min(self._handedBytes + most, bound):
             # The packet in which the slice is full belongs to it. What may be unconfirmed ends before its bound, unless
             # it is one packet.

@@ -31,6 +31,8 @@ __all__ = ["Sender", "SenderOwner"]
 
 #: How many bytes are written to a stream at once, before it is asked again whether it takes more.
 _SLICE = 65536
+#: How many bytes an answer to a poll has at most, unless one packet has more.
+_ANSWER = 1024 * 1024
 
 
 class SenderOwner(Protocol):
@@ -230,7 +232,7 @@ class Sender(ABC):
             return
         if not transport.streaming:
             self._besides = self._beside
-            if batch := self._batch(self.outbox.take()):
+            if batch := self._batch(self.outbox.slice(_ANSWER)):
                 self._answered = transport  # before it is: the client may poll again within
                 self._write(batch)
             return

@@ -143,6 +143,15 @@ class SliceTests(SynchronousTestCase):
         self.assertEqual(outbox.slice(20), sent[3:])
         self.assertEqual(outbox.slice(20), [])
 
+    def test_widestWindow(self) -> None:
+        """That is never more than 1 MiB: each transport that is lost has that sent again."""
+        outbox = Outbox(100, 100 * 1024 * 1024)
+        for _ in range(25):
+            outbox.accept(message(), 100 * 1024)
+        for confirmed, count in ((0, 10), (4, 4), (14, 10), (24, 1)):
+            outbox.confirm(confirmed)
+            self.assertEqual((len(outbox.slice(10**9)), len(outbox.slice(10**9))), (count, 0), confirmed)
+
     def test_window(self) -> None:
         """No more bytes are handed over than may be unconfirmed; when some are confirmed, others follow."""
         outbox = Outbox(9, 3)

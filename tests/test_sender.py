@@ -87,6 +87,22 @@ class PollTests(FenceCase):
         (ENGINEIO_4, EnginePoll),
     )
 
+    def test_large(self) -> None:
+        """An answer has 1 MiB at most, and the next ones the rest: a client on a bad line gets on."""
+        for dialect, kind in self.KINDS:
+            session, poll = self.come(dialect, kind)
+            for _ in range(25):
+                session.send(Outgoing(messagePacket("x" * 100_000)))
+            self.turn()
+            sizes = [len(b"".join(poll.writes))]
+            while session.outbox.waiting:
+                poll = attach(session, kind)
+                self.turn()
+                sizes.append(len(b"".join(poll.writes)))
+            self.assertEqual((len(sizes), max(sizes) < 1024 * 1024 + 1000), (3, True), (dialect.name, sizes))
+            attach(session, kind)
+            self.assertHas(session, 25, 0)
+
     def test_next(self) -> None:
         """What the answer carried is confirmed by the next poll, and what came meanwhile is not."""
         for dialect, kind in self.KINDS:

@@ -62,7 +62,7 @@ class ModelServer:
         self._pool = HTTPConnectionPool(reactor)
         self._pool.maxPersistentPerHost = 5_000
         self._pool.retryAutomatically = False
-        self._agent = Agent(reactor, pool=self._pool)
+        self._agent = Agent(reactor, self._pool)
 
     async def request(self, path: str, identity: str, body: str | None = None) -> str:
         """The body of an answer to a GET, or to a POST with this body."""

@@ -109,7 +109,7 @@ def _read(stories: dict[str, _Story], told: dict[str, int], entries: Iterable[li
                 story.accepted[key] = position
                 story.acceptedBy.setdefault(key, session)
             case "undelivered", [_, key, handed, reason]:
-                if key in story.reported:
+                if key in story.reported and key not in told:
                     story.verdict.found("reportedTwice", f"{identity} {key}")
                 story.reported[key] = handed, reason
             case "heard", [session, number]:
@@ -166,7 +166,8 @@ def _judgeGot(identity: str, story: _Story, told: dict[str, int]) -> None:
         if key in story.reported:
             handed, reason = story.reported[key]
             counts["uncertain" if key in first else "reported"] += 1
-            if key in first and not handed:
+            # What was told to all is accepted once for each connection of a client, and two of them may be away.
+            if key in first and not handed and key not in told:
                 verdict.found("falselyUnsent", f"{identity} {key}, {reason}")
         elif key not in first and key not in story.swallowed:
             verdict.found("lost", f"{identity} {key}")
