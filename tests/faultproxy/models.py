@@ -62,7 +62,7 @@ class ModelServer:
         self._pool = HTTPConnectionPool(reactor)
         self._pool.maxPersistentPerHost = 5_000
         self._pool.retryAutomatically = False
-        self._agent = Agent(reactor, self._pool)
+        self._agent = Agent(reactor, pool=self._pool)
 
     async def request(self, path: str, identity: str, body: str | None = None) -> str:
         """The body of an answer to a GET, or to a POST with this body."""
@@ -88,6 +88,7 @@ class _Socket(WebSocketClientProtocol):
         self.factory.model.received(payload.decode("utf-8"))
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        self.factory.model.why = f"{code} {reason}"
         self.factory.model.lost()
 
 
@@ -109,7 +110,7 @@ class Model:
     :param streaming: on a WebSocket, rather than by polls
     :ivar got: the keys of its messages
     :ivar dismissed: whether it was told never to come back
-    :ivar gone: whether its session has ended
+    :ivar gone: whether its session has ended; and ``why``
     :ivar absent: it polls no more, or reads no more of its WebSocket
     """
 
@@ -125,6 +126,7 @@ class Model:
         self.got: list[str] = []
         self.dismissed = False
         self.gone = False
+        self.why = ""
         self.absent = False
 
     async def connect(self) -> None:
@@ -137,9 +139,10 @@ class Model:
             return
         if dialect != "0.9":
             first = await self._request(self._path())
-            found = re.search(r"~m~\d+~m~(.*)" if dialect == "0.6" else r'"sid":"([^"]+)', first)
+            found = re.search(r"~m~27~m~(.{27})" if dialect == "0.6" else r'"sid":"([^"]+)', first)
             assert found is not None, first
             self._sid = found[1]
+            self.received(first)  # messages may come with it
         if dialect == "3-4":
             await self._say(f'40{{"id":"{self._identity}"}}')
         Deferred.fromCoroutine(self._poll()).addErrback(self._failed)
@@ -192,6 +195,7 @@ class Model:
 
     def _failed(self, reason: Any) -> None:
         reason.trap(ConnectionClosed, ResponseFailed, ResponseNeverReceived, OSError)
+        self.why = reason.getErrorMessage()
         self.lost()
 
     def lost(self) -> None:

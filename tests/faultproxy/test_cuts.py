@@ -182,16 +182,6 @@ class Session(Model):
             self._time = max(self._time, int(1000 * reactor.seconds()))
         return super()._path(said)
 
-    async def _request(self, path: str, body: str | None = None) -> str:
-        """An answer; the first one of a session may bring messages already, when it has adopted them."""
-        text = await super()._request(path, body)
-        if self._sid or self._dialect == "0.9":
-            return text
-        # The id of a session of 0.6 is the first frame of all.
-        size = 0 if self._dialect != "0.6" else len("~m~27~m~") + 27
-        self.received(text[size:])
-        return text[:size] or text
-
     def lost(self) -> None:
         """It can't go on, and if its client is still there it begins another."""
         super().lost()
