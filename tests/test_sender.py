@@ -17,6 +17,7 @@ from siotwisted.dialects.dialect import Dialect
 from siotwisted.dialects.engineio import ENGINEIO_3, ENGINEIO_4
 from siotwisted.dialects.socketio06 import SOCKETIO_06
 from siotwisted.dialects.socketio09 import SOCKETIO_09
+from siotwisted.interfaces import ISessionTransport
 from siotwisted.outbox import Entry
 from siotwisted.outgoing import Outgoing
 from siotwisted.packets import Kind, Packet, Reason, messagePacket
@@ -102,6 +103,22 @@ class PollTests(FenceCase):
             self.assertEqual((len(sizes), max(sizes) < 1024 * 1024 + 1000), (3, True), (dialect.name, sizes))
             attach(session, kind)
             self.assertHas(session, 25, 0)
+
+    def test_nobodyKnowsLate(self) -> None:
+        """If nobody can know whether the last answer was read, the last words are not said, but reported with it."""
+
+        class Doubtful(FakePoll):
+            def tells(self, answered: ISessionTransport) -> bool | None:
+                return None
+
+        session, _ = self.come(SOCKETIO_09, FakePoll)
+        session.send(Outgoing(messagePacket("a")))
+        self.turn()
+        session.send(Outgoing(messagePacket("b")))
+        session.close(Reason.SERVER_DISCONNECT)
+        late = attach(session, Doubtful)
+        self.assertNotIn(b"b", b"".join(late.writes))
+        self.assertEqual(self.receiver.settled, [(session.id, [("a", True), ("b", False)])])
 
     def test_next(self) -> None:
         """What the answer carried is confirmed by the next poll, and what came meanwhile is not."""
@@ -433,6 +450,19 @@ class UpgradeTests(FenceCase):
         self.assertHas(session, 0, 1)
         attach(session, EnginePoll)
         self.assertHas(session, 1, 0)
+
+
+class OnceTests(FenceCase):
+    """Who is being asked is not asked again."""
+
+    def test_once(self) -> None:
+        """However much follows, before the answer."""
+        session, socket = self.come(ENGINEIO_4, EngineSocket)
+        for _ in range(2):
+            for _ in range(256):
+                session.send(event("a"))
+            self.turn()
+        self.assertEqual(socket.sent.count("2"), 1)
 
 
 class EarlyTests(FenceCase):

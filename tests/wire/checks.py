@@ -7,6 +7,7 @@ Use it as a module, ``checks.CodecChecks``: a base class that is imported by nam
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 import signal
@@ -147,12 +148,15 @@ def callsOf(function: Callable[[], object]) -> int:
         nonlocal count
         count += event in ("call", "c_call")
 
-    before = sys.getprofile()
+    before, collects = sys.getprofile(), gc.isenabled()
+    gc.disable()  # what other tests have left behind is no work of this function
     sys.setprofile(profile)
     try:
         function()
     finally:
         sys.setprofile(before)
+        if collects:
+            gc.enable()
     return count
 
 

@@ -150,7 +150,7 @@ class MultipartTests(SynchronousTestCase):
         for codec in CODECS:
             frames = [frameOf(codec, message) for message in messages]
             stream = MULTIPART_OPENING + b"".join(map(multipartPart, frames))
-            first, *parts, last = re.split(b"(?:^|\r?\n)--socketio\r?\n", stream)
+            first, *parts, last = re.split(b"(?:^|\n)--socketio\n", stream)
             self.assertEqual((first, last), (b"", b""))
             self.assertEqual([part.partition(b"\n\n")[2] for part in parts], frames)
 
