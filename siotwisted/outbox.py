@@ -249,7 +249,7 @@ class Outbox:
         ends = self._ends
         stop = len(ends)
         bound = self._confirmedBytes + self._window
-        if stop and ends[-1] > min(self._handedBytes + most, bound):
+        if stop and ends[-1] >= min(self._handedBytes + most, bound):
             # The packet in which the slice is full belongs to it. What may be unconfirmed ends before its bound, unless
             # it is one packet.
             stop = min(bisect_left(ends, self._handedBytes + most) + 1, max(bisect_right(ends, bound), 1))

@@ -143,9 +143,20 @@ class Model:
             assert found is not None, first
             self._sid = found[1]
             self.received(first)  # messages may come with it
-        if dialect == "3-4":
-            await self._say(f'40{{"id":"{self._identity}"}}')
+        await self._begin()
         Deferred.fromCoroutine(self._poll()).addErrback(self._failed)
+
+    async def _begin(self) -> None:
+        """Join, or ask for the server's signs of life, as the generation has it."""
+        if self._dialect == "3-4":
+            await self._say(f'40{{"id":"{self._identity}"}}')
+        elif self._dialect == "1-2":
+            self._asking = LoopingCall(self._ask)
+            self._asking.start(5.0, now=False)
+
+    def _ask(self) -> None:
+        if not self.absent:
+            Deferred.fromCoroutine(self._say("2")).addErrback(self._failed)
 
     async def _open(self) -> None:
         if self._dialect == "0.9":
@@ -158,11 +169,7 @@ class Model:
         endpoint = TCP4ClientEndpoint(self._server.reactor, "127.0.0.1", self._server.port)
         self._socket = await endpoint.connect(factory)
         await self._socket.is_open
-        if self._dialect == "3-4":
-            await self._say(f'40{{"id":"{self._identity}"}}')
-        elif self._dialect == "1-2":
-            self._asking = LoopingCall(lambda: Deferred.fromCoroutine(self._say("2")))
-            self._asking.start(5.0, now=False)
+        await self._begin()
 
     def _query(self, transport: str) -> str:
         version = {"1-2": 3, "3-4": 4}[self._dialect]

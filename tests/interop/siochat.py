@@ -126,7 +126,7 @@ class Siochat(Server):
         """Return the command line behind the interpreter."""
         twistd = ["-c", "from twisted.scripts.twistd import run; run()", "--nodaemon", "--pidfile="]
         listen = ["--listen", f"tcp:{self.port}:interface=127.0.0.1"]
-        return [*twistd, "siochat", *listen, "--client-files", str(self._clientFiles)]
+        return [*twistd, "siochat", *listen, "--drain-timeout", "0.5", "--client-files", str(self._clientFiles)]
 
 
 class MatrixServer(Server):
