@@ -93,6 +93,19 @@ class Outcome:
     errors: list[str] = field(default_factory=list)
     thrown: list[str] = field(default_factory=list)
 
+    def add(self, other: Outcome) -> None:
+        """Count another run in."""
+        self.faults.update(other.faults)
+        self.seconds += other.seconds
+        for group, verdict in other.verdicts.items():
+            self.verdicts.setdefault(group, Verdict()).add(verdict)
+        self.statistics = {
+            name: self.statistics.get(name, 0) + other.statistics.get(name, 0)
+            for name in {**self.statistics, **other.statistics}
+        }
+        self.errors += other.errors
+        self.thrown += other.thrown
+
     def release(self, client: str) -> Verdict:
         """The verdict for all clients of a release."""
         total = Verdict()
