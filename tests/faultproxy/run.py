@@ -43,7 +43,7 @@ SERVERS: dict[str, tuple[str, ...]] = {
 _SETTLED = 9.0
 _START = 40.0
 #: After so many seconds more, a client that does not come back by itself has been made anew, and has come.
-_RENEWED = 20
+_RENEWED = 40
 
 
 @dataclass(frozen=True)
