@@ -14,9 +14,17 @@ from twisted.internet import reactor
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.task import deferLater
 from twisted.web.resource import Resource
-from twisted.web.server import Site
 
-from siotwisted import Connection, ConnectionRefused, EventRefused, Namespace, SocketIO, SocketIOResource, event
+from siotwisted import (
+    Connection,
+    ConnectionRefused,
+    EventRefused,
+    Namespace,
+    SocketIO,
+    SocketIOResource,
+    SocketIOSite,
+    event,
+)
 
 TOKENS = {"ann": "ann's token", "bob": "bob's token"}
 BALANCES = {"ann": 100, "bob": 0}
@@ -75,5 +83,5 @@ account.use(authenticate)
 
 root = Resource()
 root.putChild(b"socket.io", SocketIOResource(sio))
-serverFromString(reactor, "tcp:8080:interface=127.0.0.1").listen(Site(root))
+serverFromString(reactor, "tcp:8080:interface=127.0.0.1").listen(SocketIOSite(root))
 reactor.run()

@@ -4,9 +4,8 @@ from collections import deque
 
 from twisted.internet import reactor
 from twisted.internet.endpoints import serverFromString
-from twisted.web.server import Site
 
-from siotwisted import Connection, SocketIO
+from siotwisted import Connection, SocketIO, SocketIOSite
 from siotwisted.chat import chatSite
 
 sio = SocketIO(reactor)
@@ -26,5 +25,5 @@ def said(conn: Connection, message: object) -> None:
 
 
 sio.onDisconnect(lambda conn, reason: sio.broadcast({"announcement": f"disconnected: {conn}"}))
-serverFromString(reactor, "tcp:8080:interface=127.0.0.1").listen(Site(chatSite(sio)))
+serverFromString(reactor, "tcp:8080:interface=127.0.0.1").listen(SocketIOSite(chatSite(sio)))
 reactor.run()

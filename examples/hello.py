@@ -3,9 +3,8 @@
 from twisted.internet import reactor
 from twisted.internet.endpoints import serverFromString
 from twisted.web.resource import Resource
-from twisted.web.server import Site
 
-from siotwisted import Connection, SocketIO, SocketIOResource
+from siotwisted import Connection, SocketIO, SocketIOResource, SocketIOSite
 
 sio = SocketIO(reactor)
 
@@ -22,5 +21,5 @@ def hello(conn: Connection, name: str) -> str:
 
 root = Resource()
 root.putChild(b"socket.io", SocketIOResource(sio))
-serverFromString(reactor, "tcp:8080:interface=127.0.0.1").listen(Site(root))
+serverFromString(reactor, "tcp:8080:interface=127.0.0.1").listen(SocketIOSite(root))
 reactor.run()

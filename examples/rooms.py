@@ -18,9 +18,8 @@ from itertools import count
 from twisted.internet import reactor
 from twisted.internet.endpoints import serverFromString
 from twisted.web.resource import Resource
-from twisted.web.server import Site
 
-from siotwisted import Connection, SocketIO, SocketIOResource
+from siotwisted import Connection, SocketIO, SocketIOResource, SocketIOSite
 
 sio = SocketIO(reactor)
 numbers = count(1)
@@ -62,5 +61,5 @@ sio.onDisconnect(lambda conn, reason: leave(conn))
 
 root = Resource()
 root.putChild(b"socket.io", SocketIOResource(sio))
-serverFromString(reactor, "tcp:8080:interface=127.0.0.1").listen(Site(root))
+serverFromString(reactor, "tcp:8080:interface=127.0.0.1").listen(SocketIOSite(root))
 reactor.run()

@@ -23,9 +23,8 @@ from twisted.internet import reactor
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.threads import deferToThread
 from twisted.web.resource import Resource
-from twisted.web.server import Site
 
-from siotwisted import Config, Connection, SocketIO, SocketIOResource
+from siotwisted import Config, Connection, SocketIO, SocketIOResource, SocketIOSite
 
 MOST = 4  #: files that one client may send at once
 LARGEST = 100_000_000  #: bytes of one file
@@ -92,5 +91,5 @@ def gone(conn: Connection, reason: str) -> None:
 
 root = Resource()
 root.putChild(b"socket.io", SocketIOResource(sio))
-serverFromString(reactor, "tcp:8080:interface=127.0.0.1").listen(Site(root))
+serverFromString(reactor, "tcp:8080:interface=127.0.0.1").listen(SocketIOSite(root))
 reactor.run()

@@ -31,6 +31,7 @@ from siotwisted.recipients import Replies, Selection
 from siotwisted.resource import SocketIOResource
 from siotwisted.rooms import Delivery
 from siotwisted.server import SocketIO
+from siotwisted.site import SocketIOSite
 from siotwisted.transports.websocket import SocketIOWebSocketFactory
 from siotwisted.wire.codec import Codec
 from siotwisted.wire.sio06 import SIOCodec
@@ -63,6 +64,7 @@ __all__ = [
     "SocketIO",
     "SocketIOError",
     "SocketIOResource",
+    "SocketIOSite",
     "SocketIOWebSocketFactory",
     "Statistics",
     "Undelivered",

@@ -38,6 +38,8 @@ __all__ = ["Client", "Directory"]
 #: How many namespaces one client may be in.
 _MOST = 32
 _ROOT = "/"
+#: What applications say to each other.
+_SPOKEN = frozenset((Kind.EVENT, Kind.MESSAGE, Kind.JSON))
 _STAMP = re.compile("[0-9]{1,18}")
 
 
@@ -208,7 +210,7 @@ class Client:
 
     def _deliver(self, connection: Connection, packet: Packet) -> None:
         kind = packet.kind
-        if kind is Kind.EVENT or kind is Kind.MESSAGE or kind is Kind.JSON:
+        if kind in _SPOKEN:
             connection.received(packet)
         elif kind is Kind.ACK:
             connection.answered(packet)

@@ -378,7 +378,7 @@ class Connection:
     def received(self, packet: Packet) -> None:
         """The client sent an event or a message."""
         if self._middleware is None:
-            self.dispatch(packet.id, *told(packet))
+            self.dispatch(packet.id, *(packet.data if packet.kind is Kind.EVENT else told(packet)))
         elif not self._middleware.received(packet):
             self._log.info("session {label}: too many packets wait for middleware", label=self.session.label)
             self.session.close(Reason.FORCED_CLOSE)

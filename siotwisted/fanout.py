@@ -122,9 +122,10 @@ class LocalFanout:
         """
         accepted: list[Connection] = []
         refused = unsupported = 0
+        volatile = audience.volatile
         for connection in self._rooms.meant(audience):
             try:
-                if connection.accept(outgoing, audience.volatile):
+                if connection.joined and connection.session.send(outgoing, volatile):
                     accepted.append(connection)
                 else:
                     refused += 1

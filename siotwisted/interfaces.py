@@ -105,8 +105,11 @@ class ICodec(Interface):
     def readProbe(message: str | bytes) -> Packet:
         """The packet of a message on a WebSocket that is not the client's transport yet."""
 
-    def said(outgoing: Outgoing) -> tuple[Sequence[str | bytes], int]:
-        """The messages of a packet, made once for all sessions of this key, and how many bytes they have."""
+    def said(outgoing: Outgoing) -> Sequence[str | bytes]:
+        """The messages of a packet, made once for all sessions of this key."""
+
+    def size(outgoing: Outgoing) -> int:
+        """How many bytes they have."""
 
     def dressed(outgoings: Sequence[Outgoing]) -> tuple[list[bytes], bool]:
         """Packets as the transport takes them, each made once for all sessions of this key and form of transport."""

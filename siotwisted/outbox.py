@@ -248,11 +248,13 @@ class Outbox:
         """
         ends = self._ends
         stop = len(ends)
-        bound = self._confirmedBytes + self._window
-        if stop and ends[-1] >= min(self._handedBytes + most, bound):
+        if stop == self._handed:
+            return []
+        end, bound = self._handedBytes + most, self._confirmedBytes + self._window
+        if ends[-1] >= end or ends[-1] >= bound:
             # The packet in which the slice is full belongs to it. What may be unconfirmed ends before its bound, unless
             # it is one packet.
-            stop = min(bisect_left(ends, self._handedBytes + most) + 1, max(bisect_right(ends, bound), 1))
+            stop = min(bisect_left(ends, end) + 1, max(bisect_right(ends, bound), 1))
         return self._take(stop)
 
     def _take(self, stop: int) -> list[Outgoing]:
@@ -261,7 +263,8 @@ class Outbox:
             return []
         self._handed = stop
         self._handedBytes = self._ends[stop - 1]
-        self._reached = max(self._reached, self._confirmed + stop)
+        if self._confirmed + stop > self._reached:
+            self._reached = self._confirmed + stop
         return self._entries[start:stop]
 
     def handBack(self) -> None:

@@ -34,7 +34,7 @@ class Outgoing:
     :raises siotwisted.errors.EncodeError: from the constructor, if JSON can't hold the data.
     """
 
-    __slots__ = ("_forms", "attachments", "packet", "stamp", "text")
+    __slots__ = ("attachments", "forms", "packet", "stamp", "text")
 
     def __init__(self, packet: Packet) -> None:
         self.packet = packet
@@ -42,9 +42,12 @@ class Outgoing:
         self.text: str = packet.data
         self.attachments: Sequence[bytes] = ()
         if packet.kind in _VALUES:
-            value, self.attachments = takeOut(packet.data)
+            value, attachments = takeOut(packet.data)
+            if attachments:
+                self.attachments = attachments
             self.text = dumps(value)
-        self._forms: dict[Hashable, Any] = {}
+        #: What was made of it so far; see :meth:`form`.
+        self.forms: dict[Hashable, Any] = {}
 
     @property
     def size(self) -> int:
@@ -57,7 +60,7 @@ class Outgoing:
 
         :param key: names everything that it depends on beside the packet: the codec, the transport.
         """
-        form: _Form | None = self._forms.get(key)
+        form: _Form | None = self.forms.get(key)
         if form is None:
-            form = self._forms[key] = build(self)
+            form = self.forms[key] = build(self)
         return form

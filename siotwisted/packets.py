@@ -13,6 +13,8 @@ __all__ = ["Kind", "Packet", "Reason", "messagePacket"]
 class Kind(Enum):
     """What a packet is for."""
 
+    __hash__ = object.__hash__  # that of Enum is a function of Python's, and takes as long as all the rest of a lookup
+
     #: The server tells a new client its session id, which is the data.
     OPEN = "open"
     #: Either side ends the session.

@@ -7,7 +7,7 @@ makes the checks at the door, and its body or its held answer becomes a transpor
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from twisted.web.resource import Resource
@@ -28,6 +28,7 @@ from siotwisted.transports.websocket import HasAdmission, SocketIOWebSocketFacto
 
 __all__ = ["SocketIOResource"]
 
+_POLLS = frozenset(("xhr-polling", "jsonp-polling"))
 _NOT_FOUND = Refusal(404, "not a Socket.IO URL")
 
 
@@ -56,6 +57,17 @@ class SocketIOResource(Resource):
             "handshake": HandshakeResource,
             "goodbye": GoodbyeResource,
         }
+
+    def polls(self, segments: Sequence[str], query: Mapping[str, str]) -> TransportResource | None:
+        """
+        The resource of a request, if it is one of those that polling clients make again and again.
+
+        :param segments: the path below the endpoint, cut at slashes.
+        """
+        route = self._admission.route(segments, query)
+        if route is None or route.carrier not in _POLLS:
+            return None
+        return self._carriers[route.carrier](self._admission, route)
 
     def render(self, request: Request) -> int | bytes:
         """Serve a request by the transport that its path names."""

@@ -131,7 +131,7 @@ class Sender(ABC):
         """
         if self.closed:
             raise SessionClosed("the session has ended")
-        size, outbox = self.codec.said(outgoing).size, self.outbox
+        size, outbox = self.codec.size(outgoing), self.outbox
         if volatile:
             try:
                 if self.transport is not None and self.transport.ready and outbox.open:
@@ -163,7 +163,7 @@ class Sender(ABC):
         """Accept a packet of the library's own; otherwise as :meth:`send`."""
         if self.closed:
             raise SessionClosed("the session has ended")
-        size = self.codec.said(outgoing).size
+        size = self.codec.size(outgoing)
         if size:  # else the client's generation has no need of it
             self._accept(self.outbox.acceptOwn, outgoing, size)
 
@@ -178,7 +178,7 @@ class Sender(ABC):
         unsupported = []
         for entry in entries:
             try:
-                self.outbox.inherit(entry, self.codec.said(entry.outgoing).size)
+                self.outbox.inherit(entry, self.codec.size(entry.outgoing))
             except UnsupportedByClient:
                 unsupported.append(entry)
             except Exception:
@@ -236,13 +236,18 @@ class Sender(ABC):
                 self._answered = transport  # before it is: the client may poll again within
                 self._write(batch)
             return
+        outbox = self.outbox
         more = True
         while more and transport is self.transport and transport.ready:
-            batch = self._batch(self.outbox.slice(_SLICE))
-            more = bool(batch) and self.outbox.waiting > 0
+            batch = outbox.slice(_SLICE)
+            if self._beside or self._greeting is not None:
+                batch = self._batch(batch)
+            more = bool(batch) and outbox.waiting > 0
             if batch:
+                self._overflowing = False
                 self._write(batch)
-        self._askEarly()
+        if outbox.pressing:
+            self._askEarly()
 
     def _write(self, batch: list[Outgoing]) -> None:
         try:
@@ -299,7 +304,7 @@ class Sender(ABC):
         """Send the answer to a question; one who asks more than a queue holds, or what can't be said, is no client."""
         outgoing = Outgoing(packet)
         try:
-            self.codec.said(outgoing)
+            self.codec.size(outgoing)
         except UnsupportedByClient:
             self.close(Reason.TRANSPORT_ERROR)
             return

@@ -366,9 +366,7 @@ class Session(Sender):
 
     def messageReceived(self, transport: ISessionTransport, message: str | bytes) -> None:
         """A message came on a WebSocket; otherwise as :meth:`dataReceived`."""
-        if self._upgrade is not None and transport is self._upgrade.probe:
-            self._upgrade.messageReceived(message)
-        elif not self.closed and transport is self.transport:
+        if transport is self.transport:  # which a session that has ended has none of
             self.bytesReceived += len(message)
             try:
                 self.codec.messageReceived(message)
@@ -377,6 +375,8 @@ class Session(Sender):
             except Exception:
                 self._failed()
                 self.close(Reason.PARSE_ERROR)
+        elif self._upgrade is not None and transport is self._upgrade.probe:
+            self._upgrade.messageReceived(message)
 
     def fail(self, error: ProtocolError) -> None:
         """The client broke its protocol: log it and end the session, and no other."""

@@ -18,8 +18,6 @@ from twisted.logger import Logger
 from twisted.python.reflect import namedAny
 from twisted.python.usage import Options as UsageOptions
 from twisted.python.usage import UsageError
-from twisted.web.resource import IResource
-from twisted.web.server import Site
 from zope.interface import implementer
 
 from siotwisted.chat import Chat, chatSite
@@ -27,6 +25,7 @@ from siotwisted.clientfiles import ClientFiles
 from siotwisted.config import TRANSPORTS, Config
 from siotwisted.dialects.socketio06 import SOCKETIO_06_CODECS
 from siotwisted.server import SocketIO
+from siotwisted.site import SocketIOSite
 from siotwisted.transports.flashpolicy import FlashPolicyFactory, FlashPolicySniffer, policyFile
 from siotwisted.wire.codec import Codec
 
@@ -151,22 +150,6 @@ class AnnouncedEndpoint:
         return port
 
 
-class QuietSite(Site):
-    """
-    A site without an access log: the URLs of polls hold session ids, which are secrets, and there are many.
-
-    Forms are left to the endpoint to read, which bounds them.
-    """
-
-    displayTracebacks = False
-
-    def __init__(self, resource: IResource, **options: Any) -> None:
-        super().__init__(resource, parsePOSTFormSubmission=False, **options)
-
-    def log(self, request: object) -> None:
-        """Write nothing."""
-
-
 class SocketIOService(MultiService):
     """
     A server, and the services that listen for its clients. When the application stops, the clients get what was sent to
@@ -192,7 +175,7 @@ def makeService(options: Options) -> IService:
 
     sio = SocketIO(reactor, options["config"])
     Chat(sio)
-    factory: Any = QuietSite(chatSite(sio, options["clients"]))
+    factory: Any = SocketIOSite(chatSite(sio, options["clients"]))
     parent = SocketIOService(sio, options["drain-timeout"])
     domains = _words(options["flash-policy"])
     if domains:

@@ -68,7 +68,7 @@ class Upgrade:
         except ProtocolError:
             packet = Packet(Kind.NOOP)
         if packet.kind is Kind.PING and packet.data == "probe":
-            self.probe.write([self.probe.dress(each) for each in codec.said(_PROBED).messages])
+            self.probe.write([self.probe.dress(each) for each in codec.said(_PROBED)])
             self._probed = True
             self.polled()
         elif packet.kind is Kind.UPGRADE:

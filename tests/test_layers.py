@@ -25,12 +25,13 @@ LAYERS = (
     "config",
     "outbox liveness < sender < session < registry; upgrade < session",
     "admission < engine; "
-    "admission < transports.http < transports.polling transports.streaming transports.websocket; "
+    "admission transports.shortcut < transports.http < transports.polling transports.streaming transports.websocket; "
+    "admission transports.immediate < transports.websocket; "
     "transports.flashpolicy; "
     "handlers < ledger < absences < recipients; "
     "handlers events backlog < middleware recipients < connections < clients namespaces fanout; "
     "absences < connections clients fanout",
-    "server; clientfiles < resource",
+    "server; clientfiles < resource < site",
     "chat; testing",
     "tap",
 )

@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from http import HTTPStatus
 from math import nan
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from twisted.internet.error import ConnectionAborted
 from twisted.internet.interfaces import IAddress
@@ -29,10 +29,12 @@ from siotwisted.dialects.dialect import Problem, Refusal, Route
 from siotwisted.errors import ProtocolError
 from siotwisted.handshake import Handshake
 from siotwisted.session import Session
+from siotwisted.transports.shortcut import ShortRequest
 from siotwisted.wire.wrappings import readQuery
 
 __all__ = [
     "BAD_METHOD",
+    "AnyRequest",
     "TransportResource",
     "abort",
     "addressText",
@@ -40,6 +42,7 @@ __all__ = [
     "isBroken",
     "isTimed",
     "lineOf",
+    "onCut",
     "parseQuery",
     "queryOf",
     "refuse",
@@ -48,6 +51,9 @@ __all__ = [
 ]
 
 _log = Logger()
+
+#: A request as Twisted Web reads it, or as we do.
+AnyRequest: TypeAlias = Request | ShortRequest
 
 _METHODS = "GET, POST, OPTIONS"
 BAD_METHOD = Refusal(405, "method not allowed")
@@ -76,22 +82,35 @@ def addressText(address: IAddress) -> str:
     return getattr(address, "host", None) or os.fsdecode(getattr(address, "name", None) or b"")
 
 
-def setHeaders(request: Request, headers: dict[str, str]) -> None:
+def setHeaders(request: AnyRequest, headers: dict[str, str]) -> None:
     """Set response headers, beside those of every answer, and none that tells the server's version."""
+    if isinstance(request, ShortRequest):
+        request.headers = {**_HEADERS, **headers}
+        return
     request.responseHeaders.removeHeader("Server")
     for name, value in (*_HEADERS.items(), *headers.items()):
         request.responseHeaders.setRawHeaders(name, [value])
 
 
-def answer(request: Request, status: int, body: str, contentType: str = "text/plain; charset=UTF-8") -> bytes:
+def onCut(request: AnyRequest, cut: Callable[[], object]) -> None:
+    """Call this if the connection of a request is lost before its answer."""
+    if isinstance(request, ShortRequest):
+        request.cut = cut
+    else:
+        request.notifyFinish().addErrback(lambda _: cut())
+
+
+def answer(request: AnyRequest, status: int, body: str, contentType: str = "text/plain; charset=UTF-8") -> bytes:
     """Give an answer whose body is a fixed text; to be returned from a ``render`` method."""
     request.setResponseCode(status, HTTPStatus(status).phrase.encode("ascii"))
     request.setHeader("Content-Type", contentType)
     return body.encode("utf-8")
 
 
-def header(request: Request, name: str) -> str | None:
+def header(request: AnyRequest, name: str) -> str | None:
     """The value of a request's header; of one that is repeated, all values, which are then none that we know."""
+    if isinstance(request, ShortRequest):
+        return request.fields.get(name.lower())
     values = request.requestHeaders.getRawHeaders(name.encode("ascii"))
     return b", ".join(values).decode("latin-1") if values else None
 
@@ -104,13 +123,35 @@ def parseQuery(query: str) -> dict[str, str]:
         return {}
 
 
-def queryOf(request: Request) -> dict[str, str]:
+def _fields(request: AnyRequest) -> dict[str, str]:
+    """The headers of a request, by lower-case name."""
+    if isinstance(request, ShortRequest):
+        return {**request.fields}
+    return {
+        name.decode("latin-1").lower(): ", ".join(value.decode("latin-1") for value in values)
+        for name, values in request.requestHeaders.getAllRawHeaders()
+    }
+
+
+def _body(request: AnyRequest, most: int) -> bytes | None:
+    """The body of a request; None if it is longer than that."""
+    if isinstance(request, ShortRequest):
+        return request.body if len(request.body) <= most else None
+    assert request.content is not None
+    body = request.content.read(most)
+    return None if request.content.read(1) else body
+
+
+def queryOf(request: AnyRequest) -> dict[str, str]:
     """The fields of a request's query."""
     return parseQuery(request.uri.partition(b"?")[2].decode("utf-8", "replace"))
 
 
-def abort(request: Request) -> None:
+def abort(request: AnyRequest) -> None:
     """Cut the request's TCP connection, without an answer."""
+    if isinstance(request, ShortRequest):
+        request.abort()
+        return
     channel: Any = request.channel
     if isinstance(request.channel, HTTPChannel):
         channel.transport.abortConnection()
@@ -119,9 +160,11 @@ def abort(request: Request) -> None:
         request.connectionLost(Failure(ConnectionAborted()))  # HTTP/2 tells no request that its stream was reset
 
 
-def lineOf(request: Request) -> object:
+def lineOf(request: AnyRequest) -> object:
     """The connection that a request came on; None if no other can follow there, so that its end tells nothing."""
     channel = request.channel
+    if isinstance(request, ShortRequest):
+        return None if request.channel is None else request.channel.transport
     return channel.transport if isinstance(channel, HTTPChannel) and channel.persistent else None
 
 
@@ -173,14 +216,14 @@ class Post(NamedTuple):
         )
 
 
-def respond(request: Request, body: bytes) -> None:
+def respond(request: AnyRequest, body: bytes) -> None:
     """Send an answer, where it can't be returned any more."""
     request.setHeader("Content-Length", str(len(body)))
     request.write(body)
     request.finish()
 
 
-def refuse(request: Request, refusal: Refusal) -> int | bytes:
+def refuse(request: AnyRequest, refusal: Refusal) -> int | bytes:
     """Say no; to be returned from a ``render`` method."""
     _log.info(
         "refused {address}: {why}",
@@ -210,14 +253,14 @@ class TransportResource(Resource, ABC):
         self._route = route
 
     @abstractmethod
-    def admit(self, request: Request, handshake: Handshake | None) -> None:
+    def admit(self, request: AnyRequest, handshake: Handshake | None) -> None:
         """
         Make a GET that passed all checks a transport of its session.
 
         :param handshake: what a new client said; None if the request belongs to a session.
         """
 
-    def render(self, request: Request) -> int | bytes:
+    def render(self, request: AnyRequest) -> int | bytes:
         """Check the request at the door, then serve it by its method."""
         getHeader = partial(header, request)
         setHeaders(request, self._admission.corsHeaders(getHeader, request.isSecure()))
@@ -237,14 +280,14 @@ class TransportResource(Resource, ABC):
         """How the client's generation says a problem."""
         return self._route.dialect.refusal(problem, self._route)
 
-    def render_OPTIONS(self, request: Request) -> bytes:
+    def render_OPTIONS(self, request: AnyRequest) -> bytes:
         """Tell a browser that pages of this origin may do what clients do."""
         request.setHeader("Access-Control-Allow-Methods", _METHODS)
         request.setHeader("Access-Control-Allow-Headers", "Authorization, Content-Type")
         request.setHeader("Access-Control-Max-Age", "3600")
         return answer(request, 200, "ok")
 
-    def render_GET(self, request: Request) -> int | bytes:
+    def render_GET(self, request: AnyRequest) -> int | bytes:
         """Admit a client of a known session at once, and a new one when the application has agreed."""
         if self._route.sessionID:
             self.admit(request, None)
@@ -252,17 +295,17 @@ class TransportResource(Resource, ABC):
         handshake = self._handshake(request)
         decision = self._admission.authorize(self._route, handshake)
         if not decision.called:
-            request.notifyFinish().addErrback(lambda _: decision.cancel())
+            onCut(request, decision.cancel)
         decision.addCallback(self._decided, request, handshake)
         decision.addErrback(self._broken, request)
         return NOT_DONE_YET
 
-    def _broken(self, failure: Failure, request: Request) -> None:
+    def _broken(self, failure: Failure, request: AnyRequest) -> None:
         """A codec could not be made, for instance: the client is not left to wait."""
         _log.failure("a client could not be admitted", failure)
         abort(request)
 
-    def _decided(self, refusal: Refusal | None, request: Request, handshake: Handshake) -> None:
+    def _decided(self, refusal: Refusal | None, request: AnyRequest, handshake: Handshake) -> None:
         if request.channel is None:
             return  # the client has left
         # The server may have begun to stop meanwhile.
@@ -278,20 +321,17 @@ class TransportResource(Resource, ABC):
         """The session that an admitted request belongs to; a new one for a new client."""
         return self._admission.join(self._route, handshake)
 
-    def setCookie(self, request: Request, session: Session) -> None:
+    def setCookie(self, request: AnyRequest, session: Session) -> None:
         """Set the cookie of a new session, if it is to have one."""
         cookie = self._admission.registry.config.cookie
         if cookie is not None:
-            request.responseHeaders.addRawHeader("Set-Cookie", cookie.header(session.label, request.isSecure()))
+            request.setHeader("Set-Cookie", cookie.header(session.label, request.isSecure()))
 
-    def _handshake(self, request: Request) -> Handshake:
+    def _handshake(self, request: AnyRequest) -> Handshake:
         return Handshake(
             method=request.method.decode("latin-1"),
             path=request.path.decode("latin-1"),
-            headers={
-                name.decode("latin-1").lower(): ", ".join(value.decode("latin-1") for value in values)
-                for name, values in request.requestHeaders.getAllRawHeaders()
-            },
+            headers=_fields(request),
             query=queryOf(request),
             address=addressText(request.getClientAddress()),
             secure=request.isSecure(),
@@ -299,16 +339,15 @@ class TransportResource(Resource, ABC):
             transport=self._route.transport,
         )
 
-    def render_POST(self, request: Request) -> int | bytes:
+    def render_POST(self, request: AnyRequest) -> int | bytes:
         """Hand the posted payload to the session; answered when its messages were dispatched."""
         session = self._admission.session(self._route)
         if session is None:
             return refuse(request, self.refusal(Problem.POST))
         dialect = self._route.dialect
         limit = self._admission.registry.config.maxPayload
-        assert request.content is not None
-        body = request.content.read(3 * limit + 16)
-        if request.content.read(1):
+        body = _body(request, 3 * limit + 16)
+        if body is None:
             return refuse(request, _TOO_LARGE)
         contentType = (header(request, "Content-Type") or "").partition(";")[0].strip().lower()
         try:

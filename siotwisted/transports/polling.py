@@ -12,8 +12,6 @@ import re
 from collections.abc import Sequence
 from typing import ClassVar
 
-from twisted.python.failure import Failure
-from twisted.web.server import Request
 from zope.interface import implementer
 
 from siotwisted.dialects.dialect import Problem, Refusal, Route
@@ -22,6 +20,7 @@ from siotwisted.interfaces import ISessionTransport
 from siotwisted.packets import Reason
 from siotwisted.session import Session
 from siotwisted.transports.http import (
+    AnyRequest,
     TransportResource,
     abort,
     answer,
@@ -29,6 +28,7 @@ from siotwisted.transports.http import (
     isBroken,
     isTimed,
     lineOf,
+    onCut,
     refuse,
     respond,
     sentAt,
@@ -74,7 +74,7 @@ class XHRPollingTransport:
     ready = True
     contentType: ClassVar[str] = "text/plain; charset=UTF-8"
 
-    def __init__(self, request: Request, session: Session, route: Route, compression: int | None = None) -> None:
+    def __init__(self, request: AnyRequest, session: Session, route: Route, compression: int | None = None) -> None:
         self.name = route.transport
         self._request = request
         self._session = session
@@ -84,9 +84,9 @@ class XHRPollingTransport:
         #: When it came; and how long its answer took, in seconds.
         self._begun = session.now
         self._took = 0.0
-        request.notifyFinish().addErrback(self._cut)
+        onCut(request, self._cut)
 
-    def _cut(self, _: Failure) -> None:
+    def _cut(self) -> None:
         outlives = self._route.dialect.outlivesPolls
         self._session.transportLost(self, Reason.TRANSPORT_CLOSE if outlives else Reason.TRANSPORT_ERROR)
 
@@ -179,7 +179,7 @@ class XHRPollingResource(TransportResource):
 
     transport: ClassVar[type[XHRPollingTransport]] = XHRPollingTransport
 
-    def render_GET(self, request: Request) -> int | bytes:
+    def render_GET(self, request: AnyRequest) -> int | bytes:
         """Serve the poll, unless there is one already in a generation that never has two."""
         session = self._admission.session(self._route)
         if session is not None and session.transport is not None and not self._route.dialect.replacesPolls:
@@ -187,7 +187,7 @@ class XHRPollingResource(TransportResource):
             return refuse(request, self.refusal(Problem.MISMATCH))
         return super().render_GET(request)
 
-    def admit(self, request: Request, handshake: Handshake | None) -> None:
+    def admit(self, request: AnyRequest, handshake: Handshake | None) -> None:
         """Hold the request as the session's poll."""
         config = self._admission.registry.config
         session = self.session(handshake)
@@ -204,7 +204,7 @@ class JSONPPollingResource(XHRPollingResource):
 
     transport = JSONPTransport
 
-    def render_GET(self, request: Request) -> int | bytes:
+    def render_GET(self, request: AnyRequest) -> int | bytes:
         """Serve the poll, if it says which callback waits for the answer."""
         if self._route.index is None:
             return refuse(request, Refusal(400, "a JSONP poll needs the index of its callback"))
@@ -214,11 +214,11 @@ class JSONPPollingResource(XHRPollingResource):
 class HandshakeResource(TransportResource):
     """Where clients 0.7 to 0.9 ask for a session, before they come with a transport of it."""
 
-    def render_POST(self, request: Request) -> int | bytes:
+    def render_POST(self, request: AnyRequest) -> int | bytes:
         """The first document about that protocol had it so."""
         return self.render_GET(request)
 
-    def admit(self, request: Request, handshake: Handshake | None) -> None:
+    def admit(self, request: AnyRequest, handshake: Handshake | None) -> None:
         """Begin a session, and tell the client of it."""
         session = self.session(handshake)
         text = session.opening(False)
@@ -234,7 +234,7 @@ class HandshakeResource(TransportResource):
 class GoodbyeResource(TransportResource):
     """Where clients 0.9 say that their page is left."""
 
-    def admit(self, request: Request, handshake: Handshake | None) -> None:
+    def admit(self, request: AnyRequest, handshake: Handshake | None) -> None:
         """End the session."""
         self.session(handshake).close(Reason.CLIENT_DISCONNECT)
         respond(request, answer(request, 200, ""))

@@ -21,7 +21,7 @@ from siotwisted.handshake import Handshake
 from siotwisted.interfaces import ISessionTransport
 from siotwisted.packets import Reason
 from siotwisted.session import Session
-from siotwisted.transports.http import TransportResource, abort, setHeaders
+from siotwisted.transports.http import AnyRequest, TransportResource, abort, setHeaders
 from siotwisted.wire.wrappings import MULTIPART_OPENING, multipartPart
 
 __all__ = ["HTMLFileResource", "HTMLFileTransport", "XHRMultipartResource", "XHRMultipartTransport"]
@@ -150,8 +150,9 @@ class XHRMultipartTransport(StreamTransport):
 class HTMLFileResource(TransportResource):
     """The resource of ``htmlfile``, the streaming of Internet Explorer."""
 
-    def admit(self, request: Request, handshake: Handshake | None) -> None:
+    def admit(self, request: AnyRequest, handshake: Handshake | None) -> None:
         """Make the answer the session's stream."""
+        assert isinstance(request, Request), "streams are for Twisted Web"
         session = self.session(handshake)
         session.attach(HTMLFileTransport(request, session, self._route), self._route.got)
 
@@ -159,7 +160,8 @@ class HTMLFileResource(TransportResource):
 class XHRMultipartResource(TransportResource):
     """The resource of ``xhr-multipart``, the streaming of Firefox."""
 
-    def admit(self, request: Request, handshake: Handshake | None) -> None:
+    def admit(self, request: AnyRequest, handshake: Handshake | None) -> None:
         """Make the answer the session's stream."""
+        assert isinstance(request, Request), "streams are for Twisted Web"
         session = self.session(handshake)
         session.attach(XHRMultipartTransport(request, session, self._route), self._route.got)

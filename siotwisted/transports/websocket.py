@@ -17,6 +17,7 @@ from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerPr
 from autobahn.wamp.types import TransportDetails
 from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflateOfferAccept
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
+from autobahn.websocket.xormasker import create_xor_masker  # type: ignore[attr-defined]
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, ISSLTransport, ITCPTransport
 from twisted.internet.protocol import connectionDone
@@ -32,7 +33,8 @@ from siotwisted.handshake import Handshake
 from siotwisted.interfaces import ISessionTransport
 from siotwisted.packets import Reason
 from siotwisted.session import Session
-from siotwisted.transports.http import TransportResource, addressText, header, parseQuery, refuse
+from siotwisted.transports.http import AnyRequest, TransportResource, addressText, header, parseQuery, refuse
+from siotwisted.transports.immediate import takesAtOnce, writeAtOnce
 from siotwisted.wire.websocketframe import binaryFrame, deflatedFrame, textFrame
 
 __all__ = ["SocketIOWebSocketFactory", "SocketIOWebSocketProtocol", "WebSocketResource", "takeOver"]
@@ -42,12 +44,17 @@ _log = Logger()
 _NO_HTTP_1 = Refusal(400, "WebSockets need HTTP/1.1")
 _BODY = Refusal(400, "a WebSocket handshake has no body")
 
+#: The first bytes of messages that are one frame, uncompressed (RFC 6455, section 5.2).
+_TEXT = 0x81
+_BINARY = 0x82
 #: How long the head of a request may be, in bytes, where Autobahn reads it.
 _LONGEST_HEAD = 16384
 #: How many bytes our pings have: the place of the last message before them.
 _PLACE = 8
 #: How many fragments a message may come in.
 _MAX_FRAGMENTS = 4096
+#: From how many bytes on Autobahn's native code unmasks faster than one operation on a large integer.
+_LARGE = 1536
 
 
 class HasAdmission(Protocol):
@@ -68,6 +75,7 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
 
     factory: SocketIOWebSocketFactory
     transport: Any  #: TCP, TLS or UNIX
+    maxMessagePayloadSize: int
     form: str = "websocket"
     streaming = True
     messages = True
@@ -82,6 +90,8 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
         self._fragments = 0
         #: From how many bytes on a message is compressed; None for never.
         self._threshold: int | None = None
+        #: Whether bytes can be handed to the transport without waiting for the reactor.
+        self._atOnce = False
         self._lost = False
         self._paused = False
 
@@ -96,6 +106,57 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
         if ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)
         self._connectionMade()
+
+    def dataReceived(self, data: bytes) -> None:
+        """
+        Bytes have come: whole messages are read here, anything else, and whatever follows it, by Autobahn.
+
+        Autobahn takes some 40 us for a message of 128 bytes that comes alone, and this 2 us.
+        """
+        if self.state == self.STATE_OPEN and not self.data and self.current_frame is None and not self.inside_message:
+            data = self._readMessages(data)
+        if data:
+            # Without the debug line of the method that this one overrides, whose arguments cost 2 us.
+            self._dataReceived(data)
+
+    def _readMessages(self, data: bytes) -> bytes:
+        """
+        Read the messages that are one whole masked frame each, and no more than 64 KiB (RFC 6455, section 5.2).
+
+        :return: the rest, which is more than that, or less.
+        """
+        session, here, end = self._session, 0, len(data)
+        while end - here > 5 and session is not None and self.state == self.STATE_OPEN:
+            first, size = data[here], data[here + 1] - 128
+            body = here + 6
+            if size == 126 and end - here > 7:
+                size = int.from_bytes(data[here + 2 : here + 4])
+                body = here + 8
+                if size < 126:
+                    break
+            elif not 0 <= size < 126:
+                break
+            stop = body + size
+            if first not in (_TEXT, _BINARY) or stop > end or size > self.maxMessagePayloadSize:
+                break
+            payload, mask = data[body:stop], data[body - 4 : body]
+            if size < _LARGE:
+                # One exclusive or of two numbers: the mask, repeated, and the payload.
+                key = (mask * ((size >> 2) + 1))[:size]
+                plain = (int.from_bytes(payload) ^ int.from_bytes(key)).to_bytes(size)
+            else:
+                plain = create_xor_masker(mask, size).process(payload)
+            if first == _TEXT:
+                try:
+                    text = plain.decode("utf-8")
+                except UnicodeDecodeError:
+                    break
+                session.messageReceived(self, text)
+            else:
+                session.messageReceived(self, plain)
+            here = stop
+            session = self._session
+        return data[here:]
 
     # The opening handshake.
 
@@ -191,6 +252,7 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
         if self._perMessageCompress is not None:
             self._threshold = self.factory.admission.registry.config.perMessageDeflate
             self.form = "deflated websocket"
+        self._atOnce = takesAtOnce(self.transport)
         self._session = self.factory.admission.join(route, handshake)
         self.transport.registerProducer(self, True)
         if route.dialect.upgrades and route.sessionID:
@@ -263,7 +325,11 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
     def write(self, chunks: Sequence[bytes], binary: bool = False) -> None:
         """Send messages, together."""
         if self.state == self.STATE_OPEN:
-            self.transport.write(b"".join(chunks))
+            data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            if self._atOnce:
+                writeAtOnce(self.transport, data)
+            else:
+                self.transport.write(data)
 
     def tells(self, answered: ISessionTransport) -> bool | None:
         """A WebSocket is no poll."""
@@ -380,8 +446,9 @@ class WebSocketResource(TransportResource):
         super().__init__(admission, route)
         self._factory = factory
 
-    def render_GET(self, request: Request) -> int | bytes:
+    def render_GET(self, request: AnyRequest) -> int | bytes:
         """Serve a WebSocket's opening handshake, and nothing else."""
+        assert isinstance(request, Request), "upgrades are for Twisted Web"
         headers = request.requestHeaders
         upgrades = ",".join(headers.getRawHeaders("Upgrade", []))
         if "websocket" not in [each.strip().lower() for each in upgrades.split(",")]:
@@ -396,12 +463,13 @@ class WebSocketResource(TransportResource):
             return refuse(request, _BODY)
         return super().render_GET(request)
 
-    def render_POST(self, request: Request) -> int | bytes:
+    def render_POST(self, request: AnyRequest) -> int | bytes:
         """A WebSocket takes messages by itself."""
         return refuse(request, self.refusal(Problem.UPGRADE))
 
-    def admit(self, request: Request, handshake: Handshake | None) -> None:
+    def admit(self, request: AnyRequest, handshake: Handshake | None) -> None:
         """Make the connection a WebSocket, which joins its session when the handshake is done."""
+        assert isinstance(request, Request), "upgrades are for Twisted Web"
         protocol = self._factory.buildProtocol(request.getClientAddress())
         assert isinstance(protocol, SocketIOWebSocketProtocol)
         protocol.admitted = self._route, handshake

@@ -14,9 +14,10 @@ To write a codec of one's own: a subclass of :class:`Codec` with a :attr:`~Codec
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import ClassVar, NamedTuple, TypeVar
+from itertools import count
+from typing import ClassVar, NamedTuple
 
 from zope.interface import implementer
 
@@ -28,7 +29,9 @@ from siotwisted.packets import Kind, Packet, messagePacket
 
 __all__ = ["MAX_PACKETS", "BaseCodec", "Codec", "Dressed", "isPlainText"]
 
-_Form = TypeVar("_Form")
+#: What each form of a packet is known by, over all codecs: by the key of the codec and the name of the form.
+_NUMBERS: dict[Hashable, int] = {}
+_COUNT = count()
 
 #: How many packets one payload may have.
 MAX_PACKETS = 10_000
@@ -48,18 +51,6 @@ def isPlainText(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return "\n--" not in text
-
-
-class Said(NamedTuple):
-    """
-    Packets in the words of a protocol.
-
-    :ivar messages: the WebSocket messages.
-    :ivar size: how many bytes they have.
-    """
-
-    messages: Sequence[str | bytes]
-    size: int
 
 
 class Dressed(NamedTuple):
@@ -87,7 +78,7 @@ class BaseCodec(ABC):
     :param receiver: the session: it gets the packets.
     """
 
-    __slots__ = ("_form", "_receiver", "_saidKey", "key", "transport")
+    __slots__ = ("_form", "_numbers", "_receiver", "_said", "_size", "key", "transport")
 
     separator: ClassVar[bytes] = b""
     binaryStyle: ClassVar[str | None] = None
@@ -99,11 +90,23 @@ class BaseCodec(ABC):
         self.transport: ISessionTransport | None = None
         self.setKey(type(self))
 
-    def setKey(self, key: Hashable) -> None:
-        """Name all that the bytes of a packet depend on, beside the packet and the transport."""
+    def setKey(self, key: Hashable, private: bool = False) -> None:
+        """
+        Name all that the bytes of a packet depend on, beside the packet and the transport.
+
+        :param private: no other codec has this key.
+        """
         self.key = key
-        self._saidKey = (key, "said")
-        self._form = (key, None if self.transport is None else self.transport.form)
+        self._numbers = {} if private else _NUMBERS
+        self._said, self._size = self.number("said"), self.number("size")
+        self._form = self.number(None if self.transport is None else self.transport.form)
+
+    def number(self, form: Hashable) -> int:
+        """What this codec's packets in some form are known by, among all that was made of a packet."""
+        number = self._numbers.get((self.key, form))
+        if number is None:
+            number = self._numbers[self.key, form] = next(_COUNT)
+        return number
 
     def begin(self, handshake: Handshake, maxAttachments: int, maxBytes: int) -> None:
         """
@@ -137,14 +140,6 @@ class BaseCodec(ABC):
         :raises ProtocolError: at the first thing that is not a packet, after the good packets before it.
         """
 
-    def readMessage(self, message: str | bytes) -> Iterable[Packet]:
-        """
-        The packets of one WebSocket message.
-
-        :raises ProtocolError: as :meth:`read`.
-        """
-        return self.read(message)
-
     def readProbe(self, message: str | bytes) -> Packet:
         """
         The packet of a message on a WebSocket that is not the client's transport yet.
@@ -160,7 +155,7 @@ class BaseCodec(ABC):
     def makeConnection(self, transport: ISessionTransport) -> None:
         """Write to this transport from now on."""
         self.transport = transport
-        self._form = (self.key, transport.form)
+        self._form = self.number(transport.form)
 
     def connectionLost(self) -> None:
         """The transport is gone; :meth:`makeConnection` may bring another."""
@@ -176,7 +171,7 @@ class BaseCodec(ABC):
 
     def messageReceived(self, message: str | bytes) -> None:
         """Read a WebSocket message; otherwise as :meth:`dataReceived`."""
-        self._deliver(self.readMessage(message))
+        self._deliver(self.read(message))
 
     def _deliver(self, packets: Iterable[Packet]) -> None:
         read: list[Packet] = []
@@ -192,17 +187,21 @@ class BaseCodec(ABC):
         if damage is not None:
             raise damage
 
-    def form(self, outgoing: Outgoing, key: Hashable, build: Callable[[Outgoing], _Form]) -> _Form:
-        """A form of a packet, which all sessions of this key share; a subclass may have some that nobody shares."""
-        return outgoing.form(key, build)
-
-    def said(self, outgoing: Outgoing) -> Said:
+    def size(self, outgoing: Outgoing) -> int:
         """
-        The messages of a packet, made once for all sessions of this key.
+        How many bytes the messages of a packet have; 0 if there is nothing to say.
 
         :raises UnsupportedByClient: if the protocol has no words for it.
         """
-        return self.form(outgoing, self._saidKey, self._say)
+        size: int | None = outgoing.forms.get(self._size)
+        return self._say(outgoing) if size is None else size
+
+    def said(self, outgoing: Outgoing) -> Sequence[str | bytes]:
+        """The messages of a packet, made once for all sessions of this key; otherwise as :meth:`size`."""
+        if self._said not in outgoing.forms:
+            self._say(outgoing)
+        said: str | Sequence[str | bytes] = outgoing.forms[self._said]
+        return (said,) if type(said) is str else said
 
     def dressed(self, outgoings: Sequence[Outgoing]) -> Dressed:
         """These packets as the transport wants to be given them; each made once for all sessions of a broadcast."""
@@ -210,7 +209,7 @@ class BaseCodec(ABC):
         assert transport is not None
         if transport.messages:
             form, dress = self._form, self._dressMessages
-            return Dressed([self.form(outgoing, form, dress) for outgoing in outgoings])
+            return Dressed([outgoing.form(form, dress) for outgoing in outgoings])
         if transport.streaming:
             return Dressed(
                 [piece for outgoing in outgoings if (piece := self._piece(outgoing, self.style((outgoing,))))]
@@ -223,18 +222,34 @@ class BaseCodec(ABC):
 
     def send(self, outgoings: Sequence[Outgoing]) -> None:
         """Write these packets to the transport, together."""
-        assert self.transport is not None
-        self.transport.write(*self.dressed(outgoings))
+        transport = self.transport
+        assert transport is not None
+        if transport.messages:  # as :meth:`dressed`, for what most clients are on
+            form, chunks = self._form, []
+            for outgoing in outgoings:
+                chunks.append(outgoing.forms.get(form) or outgoing.form(form, self._dressMessages))
+            transport.write(chunks)
+        else:
+            transport.write(*self.dressed(outgoings))
 
-    def _say(self, outgoing: Outgoing) -> Said:
+    def _say(self, outgoing: Outgoing) -> int:
         try:
             messages = self.messages(outgoing)
         except EncodeError as error:  # the data itself is sound, or there would be no Outgoing
             raise UnsupportedByClient(str(error)) from error
-        return Said(messages, sum(len(each if isinstance(each, bytes) else each.encode("utf-8")) for each in messages))
+        size = 0
+        for each in messages:
+            size += len(each) if isinstance(each, bytes) or each.isascii() else len(each.encode("utf-8"))
+        # No tuple for the usual one: what is kept for each message until its client has it, text, bytes and numbers, is
+        # nothing that the garbage collector has to look at.
+        forms = outgoing.forms
+        forms[self._said] = messages[0] if len(messages) == 1 and type(messages[0]) is str else messages
+        forms[self._size] = size
+        return size
 
     def _piece(self, outgoing: Outgoing, style: str) -> bytes:
-        return self.form(outgoing, (self._form, style), partial(self._dressPiece, style=style))
+        assert self.transport is not None
+        return outgoing.form(self.number((self.transport.form, style)), partial(self._dressPiece, style=style))
 
     def _dressPiece(self, outgoing: Outgoing, style: str) -> bytes:
         assert self.transport is not None
@@ -243,7 +258,8 @@ class BaseCodec(ABC):
 
     def _dressMessages(self, outgoing: Outgoing) -> bytes:
         assert self.transport is not None
-        return b"".join([self.transport.dress(message) for message in self.said(outgoing).messages])
+        dress, said = self.transport.dress, self.said(outgoing)
+        return dress(said[0]) if len(said) == 1 else b"".join([dress(message) for message in said])
 
 
 #: What has no words in Socket.IO 0.6, and needs none: the client knows.
@@ -314,7 +330,7 @@ class Codec(BaseCodec):
 
     def piece(self, outgoing: Outgoing, style: str) -> bytes:
         """The frame of a packet."""
-        return "".join(map(str, self.said(outgoing).messages)).encode("utf-8")
+        return "".join(map(str, self.said(outgoing))).encode("utf-8")
 
     def read(self, payload: str | bytes, form: bool = False) -> Iterable[Packet]:
         """The packets of a payload, which must be text."""

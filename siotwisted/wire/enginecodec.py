@@ -43,6 +43,9 @@ class Parser(Protocol):
     def receive(self, message: str | bytes) -> Packet | None:
         """The packet that a message completes, if it does."""
 
+    def event(self, outgoing: Outgoing) -> str:
+        """What :meth:`encode` makes of an event, if that is one text and quickly said; else ``""``."""
+
 
 class PlainParser:
     """Engine.IO alone: a message is a message, text or bytes."""
@@ -63,6 +66,10 @@ class PlainParser:
     def receive(self, message: str | bytes) -> Packet:
         """The message itself."""
         return Packet(Kind.MESSAGE, message)
+
+    def event(self, outgoing: Outgoing) -> str:
+        """There are none."""
+        return ""
 
 
 def _asEvent(outgoing: Outgoing) -> tuple[Packet, str]:
@@ -96,6 +103,13 @@ class JSONParser4:
         if packet.kind is not Kind.ERROR:
             return None
         return packet.data.get("data", packet.data["message"])
+
+    def event(self, outgoing: Outgoing) -> str:
+        """Nearly all packets: an event without attachments, in the root namespace, that wants no answer."""
+        kind, data, namespace, number = outgoing.packet
+        if kind is not Kind.EVENT or namespace != "/" or number is not None or outgoing.attachments or outgoing.stamp:
+            return ""
+        return "2" + outgoing.text if outgoing.text.isascii() and data[0] not in sio45.RESERVED else ""
 
     def receive(self, message: str | bytes) -> Packet | None:
         """The packet that a message completes. A query behind a namespace is the data of the connect."""
@@ -169,6 +183,10 @@ class MessagePackParser:
             raise ProtocolError("text, where packets are bytes")
         return siomsgpack.decode(message)
 
+    def event(self, outgoing: Outgoing) -> str:
+        """They are bytes."""
+        return ""
+
 
 class EngineCodec(BaseCodec):
     """What both revisions of Engine.IO have in common."""
@@ -186,10 +204,10 @@ class EngineCodec(BaseCodec):
         """What reads and writes the messages of a session."""
         return PlainParser()
 
-    def setKey(self, key: object) -> None:
+    def setKey(self, key: object, private: bool = False) -> None:
         """See :meth:`BaseCodec.setKey`."""
-        super().setKey(key)
-        self._packetsKey = (key, "packets")
+        super().setKey(key, private)
+        self._packetsKey = self.number("packets")
 
     def packets(self, outgoing: Outgoing) -> Sequence[Packet]:
         """The packets of Engine.IO that say a packet."""
@@ -212,11 +230,18 @@ class EngineCodec(BaseCodec):
         """The WebSocket messages of a packet. A WebSocket is closed, rather than to say that it will be."""
         if outgoing.packet.kind is Kind.CLOSE:
             return ()
+        if event := self._parser.event(outgoing):
+            return ("4" + event,)
         return [self.encodeMessage(packet) for packet in self.packets(outgoing)]
 
-    def readMessage(self, message: str | bytes) -> Iterator[Packet]:
-        """The packet of a WebSocket message, if it completes one."""
-        return self._parsed((self.decodeMessage(message),))
+    def messageReceived(self, message: str | bytes) -> None:
+        """Read a WebSocket message, and hand its packet to the receiver, or none if it completes none."""
+        if message[:1] == "4" and message.isascii():  # nearly all of them
+            packet = self._parse(message[1:])
+        else:
+            frame = self.decodeMessage(message)
+            packet = self._parse(frame.data) if frame.kind is Kind.MESSAGE else frame
+        self._receiver.packetsReceived(() if packet is None else (packet,))
 
     def readProbe(self, message: str | bytes) -> Packet:
         """The packet of a message on a WebSocket that the client tries out."""
@@ -255,9 +280,9 @@ class EngineIO4Codec(EngineCodec):
         self._stamps = True
         self.setKey(self.key)
 
-    def setKey(self, key: object) -> None:
+    def setKey(self, key: object, private: bool = False) -> None:
         """See :meth:`BaseCodec.setKey`; events are other bytes with stamps."""
-        super().setKey((key, "stamped") if self._stamps else key)
+        super().setKey((key, "stamped") if self._stamps else key, private)
 
     def _makePackets(self, outgoing: Outgoing) -> Sequence[Packet]:
         return super()._makePackets(_stamped(outgoing) if self._stamps and outgoing.stamp else outgoing)

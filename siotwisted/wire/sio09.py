@@ -23,7 +23,7 @@ anything damaged an empty packet or an event without a name, and takes frames th
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from siotwisted.errors import EncodeError, ProtocolError, UnsupportedByClient
@@ -283,7 +283,7 @@ class SocketIO09Codec(BaseCodec):
 
     def piece(self, outgoing: Outgoing, style: str) -> bytes:
         """The packet as it is, or in a frame."""
-        text = "".join(map(str, self.said(outgoing).messages))
+        text = "".join(map(str, self.said(outgoing)))
         return (framed(text) if text and style == "framed" else text).encode("utf-8")
 
     def read(self, payload: str | bytes, form: bool = False) -> Iterator[Packet]:
@@ -325,11 +325,10 @@ class SocketIO09Codec(BaseCodec):
         """What the client calls a namespace from now on; None for its name."""
         if endpoint is not None:
             self._endpoints[namespace] = endpoint
+        elif self._endpoints.pop(namespace, None) is None:
+            return
+        # With endpoints of its own, its packets are no other client's.
+        if self._endpoints:
+            self.setKey(object(), private=True)
         else:
-            self._endpoints.pop(namespace, None)
-
-    def form(self, outgoing: Outgoing, key: Hashable, build: Callable[[Outgoing], _Form]) -> _Form:
-        """A form of a packet; of one that is for an endpoint of this client alone, nobody else has any use."""
-        if outgoing.packet.namespace in self._endpoints:
-            return build(outgoing)
-        return super().form(outgoing, key, build)
+            self.setKey(type(self))

@@ -168,6 +168,10 @@ def readQuery(query: str) -> dict[str, str]:
 
     :raises ProtocolError: if there are more than 64.
     """
+    if "%" not in query and "+" not in query and query.count("&") < _MAX_QUERY:
+        # Nothing to unquote, as in nearly every poll; the standard library takes five times as long.
+        fields = [field.partition("=") for field in query.split("&")]
+        return {name: value for name, equals, value in fields if name or equals}
     try:
         return dict(parse_qsl(query, keep_blank_values=True, max_num_fields=_MAX_QUERY))
     except ValueError as error:

@@ -21,8 +21,7 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint, c
 from twisted.internet.error import ConnectError, ConnectionClosed, ConnectionDone
 from twisted.web.resource import Resource
 
-from siotwisted import Config, Connection, SessionClosed, SocketIO, SocketIOResource, Undelivered
-from siotwisted.tap import QuietSite
+from siotwisted import Config, Connection, SessionClosed, SocketIO, SocketIOResource, SocketIOSite, Undelivered
 from tests.integration import Peer
 from tests.transports import readResponse
 
@@ -235,7 +234,7 @@ class Application:
         root = Resource()
         root.putChild(b"socket.io", SocketIOResource(self.sio))
         endpoint = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
-        self.listening: Any = await endpoint.listen(QuietSite(root))
+        self.listening: Any = await endpoint.listen(SocketIOSite(root))
         self.proxy = Cuts(self.listening.getHost().port)
 
     def joined(self, connection: Connection) -> None:

@@ -23,9 +23,8 @@ from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, HTTPConnectionPool
 from twisted.web.resource import Resource
 
-from siotwisted import Config, SocketIO, SocketIOResource
+from siotwisted import Config, SocketIO, SocketIOResource, SocketIOSite
 from siotwisted.connections import Connection
-from siotwisted.tap import QuietSite
 
 __all__ = ["LOOPBACK", "Peer", "RunningCase", "WatchedSite", "reactor"]
 
@@ -33,7 +32,7 @@ LOOPBACK = "tcp:0:interface=127.0.0.1"
 reactor: Any = theReactor
 
 
-class WatchedSite(QuietSite):
+class WatchedSite(SocketIOSite):
     """A site that knows which connections it has."""
 
     def __init__(self, resource: Resource) -> None:
@@ -44,8 +43,7 @@ class WatchedSite(QuietSite):
     def buildProtocol(self, addr: Any) -> Any:
         """Count a connection, as long as it lasts."""
         protocol = super().buildProtocol(addr)
-        channel = protocol._channel
-        made, lost = channel.connectionMade, channel.connectionLost
+        made, lost = protocol.connectionMade, protocol.connectionLost
 
         def connectionMade() -> None:
             self.live.add(protocol)
@@ -59,7 +57,7 @@ class WatchedSite(QuietSite):
                 for deferred in waiting:
                     deferred.callback(None)
 
-        channel.connectionMade, channel.connectionLost = connectionMade, connectionLost
+        protocol.connectionMade, protocol.connectionLost = connectionMade, connectionLost
         return protocol
 
     def empty(self) -> Deferred[None]:

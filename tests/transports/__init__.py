@@ -389,6 +389,8 @@ class Server:
     """
 
     endpoint = "/socket.io"
+    #: What makes its site.
+    siteFactory: type[Site] = SilentSite
 
     def __init__(
         self, config: Config | None = None, clientFiles: ClientFiles | None = None, router: Router | None = None
@@ -399,7 +401,7 @@ class Server:
         self.notes = self.sio.notes
         root = Resource()
         root.putChild(b"socket.io", SocketIOResource(self.sio, clientFiles))
-        self.site = SilentSite(root, timeout=None, reactor=self.clock)
+        self.site = self.siteFactory(root, timeout=None, reactor=self.clock)
 
     def turn(self) -> None:
         """Let the reactor's turn end, and the one that it leads to."""

@@ -171,10 +171,10 @@ class CodecTests(SynchronousTestCase):
     def test_size(self) -> None:
         """The size of a packet is that of its UTF-8, and is found out once for all codecs of a class."""
         outgoing = Outgoing(messagePacket("♥"))
-        self.assertEqual([each.said(outgoing).size for each in (self.codec, LineCodec(self.session))], [6, 6])
+        self.assertEqual([each.size(outgoing) for each in (self.codec, LineCodec(self.session))], [6, 6])
         self.assertEqual(LineCodec.encoded, 1)
-        self.assertEqual(SIOCodec(self.session).said(outgoing).size, 10)
-        self.assertEqual(self.codec.said(Outgoing(Packet(Kind.NOOP))).size, 0)
+        self.assertEqual(SIOCodec(self.session).size(outgoing), 10)
+        self.assertEqual(self.codec.size(Outgoing(Packet(Kind.NOOP))), 0)
 
     def test_unwritable(self) -> None:
         """A packet that a codec can't write has no size: its client's generation lacks the words, each time."""
@@ -190,7 +190,7 @@ class CodecTests(SynchronousTestCase):
         for _ in range(2):
             error = self.assertRaises(UnsupportedByClient, Picky(self.session).said, outgoing)
             self.assertEqual(str(error), "no")
-        self.assertEqual(self.codec.said(outgoing).size, 4)
+        self.assertEqual(self.codec.size(outgoing), 4)
 
     def test_unsupported(self) -> None:
         """Socket.IO 0.6 has neither namespaces nor answers nor bytes, and few kinds of packets."""

@@ -123,13 +123,13 @@ class CodecTests(SynchronousTestCase):
         """The size is that of the messages, bytes among them; what the generation lacks has none."""
         made, _ = make(SocketIO5Codec)
         text = '451-["é",{"_placeholder":true,"num":0}]'
-        self.assertEqual(made.said(Outgoing(Packet(Kind.EVENT, ["é", b"abc"]))).size, len(text.encode("utf-8")) + 3)
-        self.assertEqual(made.said(Outgoing(Packet(Kind.CLOSE))).size, 0)
-        self.assertRaises(UnsupportedByClient, made.said, Outgoing(Packet(Kind.HEARTBEAT, "1")))
-        self.assertRaises(UnsupportedByClient, made.said, Outgoing(Packet(Kind.EVENT, ["connect"])))
+        self.assertEqual(made.size(Outgoing(Packet(Kind.EVENT, ["é", b"abc"]))), len(text.encode("utf-8")) + 3)
+        self.assertEqual(made.size(Outgoing(Packet(Kind.CLOSE))), 0)
+        self.assertRaises(UnsupportedByClient, made.size, Outgoing(Packet(Kind.HEARTBEAT, "1")))
+        self.assertRaises(UnsupportedByClient, made.size, Outgoing(Packet(Kind.EVENT, ["connect"])))
         plain, _ = make(EngineIO4Codec)
-        self.assertRaises(UnsupportedByClient, plain.said, Outgoing(Packet(Kind.EVENT, ["a"])))
-        self.assertRaises(UnsupportedByClient, plain.said, Outgoing(Packet(Kind.MESSAGE, "a\x1eb")))
+        self.assertRaises(UnsupportedByClient, plain.size, Outgoing(Packet(Kind.EVENT, ["a"])))
+        self.assertRaises(UnsupportedByClient, plain.size, Outgoing(Packet(Kind.MESSAGE, "a\x1eb")))
 
 
 def framed3(packets: Sequence[str]) -> str:

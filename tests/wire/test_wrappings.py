@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from functools import partial
-from urllib.parse import quote, quote_plus, urlencode
+from urllib.parse import parse_qsl, quote, quote_plus, urlencode
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,6 +34,7 @@ from siotwisted.wire.wrappings import (
     multipartPart,
     posted09,
     quoted,
+    readQuery,
 )
 from tests.wire import checks
 
@@ -274,3 +275,19 @@ class Posted09Tests(SynchronousTestCase):
             self.assertIsInstance(posted09(b"d=" + body)[0], str)
         except ProtocolError:
             pass
+
+
+class QueryTests(SynchronousTestCase):
+    """The fields of a query."""
+
+    @checks.PROPERTY
+    @given(st.text(st.sampled_from("ab=&;%4 1+é\u2028"), max_size=20))
+    def test_anyQuery(self, query: str) -> None:
+        """They are those that the standard library finds, empty ones too."""
+        self.assertEqual(readQuery(query), dict(parse_qsl(query, keep_blank_values=True)))
+
+    def test_many(self) -> None:
+        """There are 64 at most, whether they are quoted or not."""
+        for field in ("a=1", "%61=1"):
+            self.assertEqual(readQuery("&".join([field] * 64)), {"a": "1"})
+            self.assertRaises(ProtocolError, readQuery, "&".join([field] * 65))

@@ -1,0 +1,207 @@
+"""
+The way from a TCP connection to the endpoint, for a server of its own: a site of Twisted Web, with a shorter way for
+what polling clients send again and again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.interfaces import IAddress, ISSLTransport
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.resource import IResource, Resource
+from twisted.web.server import NOT_DONE_YET, Request, Site
+
+from siotwisted.resource import SocketIOResource
+from siotwisted.transports.http import TransportResource, parseQuery, respond
+from siotwisted.transports.immediate import takesAtOnce, writeAtOnce
+from siotwisted.transports.shortcut import ShortRequest, readHead
+
+__all__ = ["SocketIOSite"]
+
+_log = Logger()
+
+#: How much may come behind a request that is not answered yet, in bytes, before nothing more is read.
+_AHEAD = 16384
+
+
+class _Channel(Protocol):
+    """
+    One connection. Polls are served here, one after the other, by the same resources as elsewhere. Anything else goes
+    to Twisted Web, byte for byte, and whatever follows it, until that is answered.
+
+    :param site: its site.
+    :param web: what Twisted Web has for it.
+    """
+
+    transport: Any
+
+    def __init__(self, site: SocketIOSite, web: Any) -> None:
+        self._site = site
+        self._web = web
+        #: The protocol for HTTP/1.1 in that.
+        self._http = web._channel
+        #: The request that is being served here; and what came behind it, or the beginning of the next one.
+        self._request: ShortRequest | None = None
+        self._data = b""
+        self._serving = self._paused = self._atOnce = self._secure = False
+        #: Whether anything has come, or was answered, since Twisted Web took the connection for idle.
+        self._busy = False
+
+    def connectionMade(self) -> None:
+        """It is there."""
+        self._atOnce = takesAtOnce(self.transport)
+        self._secure = ISSLTransport.providedBy(self.transport)
+        self._web.makeConnection(self.transport)
+        self._http.timeoutConnection = self._timeoutConnection
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """It is gone."""
+        request, self._request = self._request, None
+        if request is not None:
+            request.lost()
+        self.__dict__.pop("dataReceived", None)
+        self._http.__dict__.pop("timeoutConnection", None)
+        self._web.connectionLost(reason)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Bytes have come."""
+        self._busy = True
+        self._data = self._data + data if self._data else data
+        if self._request is None:
+            self._serve()
+        self._throttle()
+
+    def _throttle(self) -> None:
+        """Read no further than some way ahead of a request that has to wait."""
+        full = self._request is not None and len(self._data) > _AHEAD
+        if full and not self._paused:
+            self.transport.pauseProducing()
+        elif self._paused and not full:
+            self.transport.resumeProducing()
+        self._paused = full
+
+    def _serve(self) -> None:
+        """Serve what has come, as far as it is whole, until something has to wait for its answer."""
+        if self._serving:
+            return
+        self._serving = True
+        try:
+            while self._data and self._request is None:
+                if self.transport.disconnecting:
+                    self._data = b""  # nothing more is heard
+                    return
+                head = readHead(self._data) if self._atRest else None
+                resource = None if head is None else self._site.polls(head[1])
+                if head is None or resource is None:
+                    data, self._data = self._data, b""
+                    self._web.dataReceived(data)
+                    self._checkTaken()
+                    return
+                method, target, fields, start, stop = head
+                if stop > len(self._data):
+                    return
+                request = ShortRequest(self, method, target, fields, self._data[start:stop])
+                self._data = self._data[stop:]
+                self._request = request
+                self._render(resource, request)
+        finally:
+            self._serving = False
+
+    def _render(self, resource: TransportResource, request: ShortRequest) -> None:
+        try:
+            body = resource.render(request)
+            if body is not NOT_DONE_YET:
+                assert isinstance(body, bytes)
+                respond(request, body)
+        except Exception:
+            _log.failure("a request could not be served")
+            self.transport.abortConnection()
+
+    @property
+    def _atRest(self) -> bool:
+        """Whether Twisted Web has answered all that it was given, and speaks HTTP/1.1."""
+        http = self._http
+        if http.requests or http._buffer or not http.line_mode or http is not self._web._channel:
+            return False
+        return getattr(self.transport, "negotiatedProtocol", None) in (None, b"http/1.1")
+
+    def _checkTaken(self) -> None:
+        """If a WebSocket has taken the connection over, let it have its bytes without a detour."""
+        taken = self._http.__dict__.get("dataReceived")
+        if taken is not None:
+            self.dataReceived = taken  # type: ignore[method-assign]
+
+    def answered(self, answer: bytes) -> None:
+        """The request is answered: send that, and go on with the next."""
+        self._request = None
+        self._busy = True
+        if self._atOnce:
+            writeAtOnce(self.transport, answer)
+        else:
+            self.transport.write(answer)
+        if self._data:
+            self._serve()
+            self._throttle()
+
+    def isSecure(self) -> bool:
+        """Whether it has TLS."""
+        return self._secure
+
+    def _timeoutConnection(self) -> None:
+        """Nothing has come for long, as far as Twisted Web knows."""
+        http = self._http
+        if self._busy or self._request is not None:
+            self._busy = False
+            http.setTimeout(http.timeOut)
+        else:
+            type(http).timeoutConnection(http)
+
+
+class SocketIOSite(Site):
+    """
+    A site of Twisted Web, which serves polls to its endpoints in a third of the time.
+
+    The :class:`~siotwisted.SocketIOResource` can hang anywhere in its tree, below resources that find their children as
+    ``Resource`` does. There is no access log, unless ``logPath`` names one, for the URLs of polls hold session ids,
+    which are secrets; with one, or with a ``requestFactory``, all requests are Twisted Web's. Forms are left to the
+    endpoint to read, which bounds them, and a traceback is for the log alone.
+
+    :param resource: the root of the tree.
+    :param options: as ``twisted.web.server.Site`` takes them.
+    """
+
+    displayTracebacks = False
+
+    def __init__(self, resource: IResource, **options: Any) -> None:
+        super().__init__(resource, **{"parsePOSTFormSubmission": False, **options})
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """A protocol for a new connection."""
+        web = super().buildProtocol(addr)
+        return web if self.logPath is not None or self.requestFactory is not Request else _Channel(self, web)
+
+    def log(self, request: Any) -> None:
+        """Write into the access log, if there is one."""
+        if self.logPath is not None:
+            super().log(request)
+
+    def polls(self, target: bytes) -> TransportResource | None:
+        """
+        The resource of a request's target, if that is a poll at an endpoint, or what a polling client posts.
+        """
+        path, _, query = target.decode("ascii").partition("?")
+        segments = path.split("/")[1:]
+        resource: Any = self.resource
+        for place in range(len(segments) + 1):
+            if isinstance(resource, SocketIOResource):
+                return None if "%" in path else resource.polls(segments[place:], parseQuery(query))
+            if resource.isLeaf or type(resource).getChildWithDefault is not Resource.getChildWithDefault:
+                return None
+            if place < len(segments):
+                resource = resource.children.get(segments[place].encode("ascii"))
+                if resource is None:
+                    return None
+        return None

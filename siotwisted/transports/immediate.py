@@ -1,0 +1,43 @@
+"""
+Handing bytes to a TCP transport at once.
+
+``transport.write`` keeps the bytes until the reactor comes round: two system calls to have the socket watched and not
+watched again, and an event of the reactor, for each write; that is 13 us of the 19 us that a message costs. A socket
+that has nothing to send nearly always takes a message right away.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.tcp import Server
+
+__all__ = ["takesAtOnce", "writeAtOnce"]
+
+
+def takesAtOnce(transport: object) -> bool:
+    """
+    Whether :func:`writeAtOnce` may be used: only for an accepted TCP connection of Twisted's own, without TLS. Any
+    other transport has its own way with bytes.
+    """
+    return type(transport) is Server and not getattr(transport, "TLS", False)
+
+
+def writeAtOnce(transport: Any, data: bytes) -> None:
+    """
+    Write to a transport, as its ``write`` does, but without waiting for the reactor if nothing else waits to be sent.
+
+    What the socket does not take, or refuses, goes the usual way: Twisted sends it later, pauses the producer if that
+    is much, and notices by itself when the connection is broken.
+
+    :param transport: one that :func:`takesAtOnce`.
+    """
+    if transport.dataBuffer or transport._tempDataBuffer or transport.disconnecting or not transport.connected:
+        transport.write(data)
+        return
+    try:
+        sent = transport.socket.send(data)
+    except OSError:
+        sent = 0
+    if sent < len(data):
+        transport.write(data[sent:])

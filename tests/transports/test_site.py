@@ -1,0 +1,474 @@
+"""
+A site with a shorter way for polls: whatever the other modules ask of the resources in a site of Twisted Web holds for
+it, too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.address import IPv4Address
+from twisted.internet.interfaces import ISSLTransport
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web import server as webServer
+from twisted.web.resource import Resource
+from twisted.web.server import Site
+from zope.interface import directlyProvides
+
+from siotwisted import registry
+from siotwisted.config import Config
+from siotwisted.resource import SocketIOResource
+from siotwisted.site import SocketIOSite
+from siotwisted.transports import shortcut
+from siotwisted.transports.polling import XHRPollingResource
+from tests.transports import (
+    ADDRESS,
+    Server,
+    ServerCase,
+    ServerEnd,
+    test_access,
+    test_engineio,
+    test_http,
+    test_polling,
+    test_post,
+    test_resume,
+    test_socketio09,
+    test_streaming,
+)
+from tests.transports.requests import UPGRADE
+from tests.websocketpeer import clientFrame
+from tests.wire import checks
+
+FORM = "application/x-www-form-urlencoded"
+
+_MODULES = (
+    test_access,
+    test_engineio,
+    test_http,
+    test_polling,
+    test_post,
+    test_resume,
+    test_socketio09,
+    test_streaming,
+)
+
+
+def _inSite(case: type[ServerCase]) -> type[ServerCase]:
+    """The same tests, in the other site."""
+
+    def setUp(self: Any) -> None:
+        self.patch(Server, "siteFactory", SocketIOSite)
+        case.setUp(self)
+
+    return type(f"Site{case.__name__}", (case,), {"setUp": setUp, "__module__": __name__, "__doc__": case.__doc__})
+
+
+for _module in _MODULES:
+    for _case in list(vars(_module).values()):
+        if isinstance(_case, type) and issubclass(_case, ServerCase) and _case.__module__ == _module.__name__:
+            globals()[f"Site{_case.__name__}"] = _inSite(_case)
+
+
+_SESSION = "abcdefghijklmnopqrstuvwxyz0"
+_TARGETS = st.sampled_from(
+    [
+        *(
+            "/xhr-polling//1322000000000",
+            "/xhr-polling/ID/1322000000001",
+            "/xhr-polling/ID/send",
+            "/xhr-polling/none/1",
+        ),
+        *("/jsonp-polling/ID/1322000000002/0", "/?EIO=4&transport=polling", "/?EIO=3&transport=polling&t=x"),
+        *("/?EIO=4&transport=polling&sid=ID", "/?EIO=4&transport=polling&sid=ID&j=0", "/?EIO=9&transport=polling"),
+        *("/1/", "/1/xhr-polling/ID", "/1/xhr-polling/ID?disconnect", "/xhr%2Dpolling/ID/1", "/nothing"),
+        *("", "/xhr-polling/none/1"),
+        *("/?EIO=4&transport=polling&a=%C3%BC+b&a=&=&&b", "/htmlfile/ID/1", "/websocket/ID", "/?" + "&" * 70),
+        *("/../other", "/xhr-polling/ID/ 1", "/é"),
+    ]
+)
+_HEADERS = st.lists(
+    st.sampled_from(
+        [
+            *("Accept: */*", "Origin: http://chat.example", "Origin: http://evil.example", "Cookie: io=1; a=b"),
+            *("Connection: keep-alive", "Connection: close", "Connection: Upgrade", "Upgrade: websocket"),
+            *("Content-Type: text/plain;charset=UTF-8", "Content-Type: application/octet-stream", "Host: again"),
+            *("Content-Length: 5", "Content-Length: 0", "Content-Length: +5", "Transfer-Encoding: chunked"),
+            *(
+                "Expect: 100-continue",
+                "X-Long: " + "x" * 9000,
+                "X-Odd:",
+                "X-Tab:\tx ",
+                "Bad Name: x",
+                "X: \x01",
+                " folded",
+            ),
+            *("accept-encoding: gzip", "Referer: http://evil.example/page", "X: é"),
+        ]
+    ),
+    max_size=4,
+)
+_BODIES = st.sampled_from([b"", b"data=~m~1~m~x", b"4hello", b"40", b"5:::{}", b"\xff", b"d=4hello", b"x" * 3000])
+_ASKED = st.tuples(
+    st.sampled_from(["GET", "GET", "GET", "POST", "POST", "OPTIONS", "HEAD", "PUT", "get"]),
+    _TARGETS,
+    _HEADERS,
+    _BODIES,
+    st.booleans(),
+    st.sampled_from(["HTTP/1.1"] * 6 + ["HTTP/1.0", "HTTP/2", ""]),
+    st.sampled_from(["/socket.io"] * 6 + ["", "/elsewhere"]),
+)
+
+
+def _bytesOf(asked: tuple[str, str, list[str], bytes, bool, str, str]) -> bytes:
+    """A request, as it is sent."""
+    method, target, headers, body, measured, version, prefix = asked
+    lines = [f"{method} {prefix}{target.replace('ID', _SESSION)} {version}", "Host: chat.example", *headers]
+    if measured and (body or method == "POST"):
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join([*lines, "", ""]).encode("utf-8") + (body if measured else b"")
+
+
+class SameBytesTests(ServerCase):
+    """What is asked of both kinds of sites, byte for byte, has the same answers."""
+
+    def outcome(self, site: type[Site], dialogue: list[tuple[bytes, str]]) -> Any:
+        """What comes of this on one connection, with another client in the same session's server."""
+        self.patch(Server, "siteFactory", site)
+        self.patch(shortcut, "_date", lambda: b"today")
+        self.patch(webServer, "datetimeToString", lambda: b"today")
+        ids = iter([_SESSION, *(f"{_SESSION[:-2]}{number}" for number in range(10, 99))])
+        self.patch(registry, "newSessionID", lambda: next(ids))
+        server = Server(Config(maxPayload=1000, origins=["good.example"], cookie=None))
+        server.get(
+            "/xhr-polling//1322000000000" if dialogue and len(dialogue[0][0]) % 2 else "/?EIO=4&transport=polling"
+        )
+        client = server.connect()
+        for data, event in dialogue:
+            client.send(data)
+            if event == "broadcast":
+                server.sio.broadcast("all")
+                server.turn()
+            elif event == "later":
+                server.clock.advance(1.0)
+        if client.open:
+            client.leave()
+        server.sio.stop()
+        server.clock.pump([1.0] * 10)
+        raw, answers = client.received, []
+        try:
+            answers = client.responses()
+            raw = b""
+        except (AssertionError, ValueError):
+            pass  # a WebSocket, for instance, or a refusal without a head
+        notes = server.notes
+        told = [(each.id, dict(each.handshake.headers), dict(each.handshake.query)) for each in notes.connected]
+        return answers, len(raw), told, notes.packets, notes.disconnected, notes.undelivered, self.logged() != []
+
+    @checks.PROPERTY
+    @given(st.lists(_ASKED, max_size=5), st.data())
+    def test_same(self, requests: list[Any], data: st.DataObject) -> None:
+        """In whatever pieces it comes."""
+        stream = b"".join(_bytesOf(each) for each in requests)
+        cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=4)))
+        events = [data.draw(st.sampled_from(["", "broadcast", "later"])) for _ in range(len(cuts) + 1)]
+        pieces = [stream[start:end] for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+        dialogue = list(zip(pieces, events, strict=True))
+        self.assertEqual(self.outcome(SocketIOSite, dialogue), self.outcome(_PlainSite, dialogue))
+
+
+class _PlainSite(Site):
+    """A site of Twisted Web, with the same settings."""
+
+    displayTracebacks = False
+
+    def __init__(self, resource: Any, **options: Any) -> None:
+        super().__init__(resource, parsePOSTFormSubmission=False, **options)
+
+    def log(self, request: object) -> None:
+        """Write nothing."""
+
+
+class ShortWayTests(ServerCase):
+    """What goes the shorter way, and what must not."""
+
+    def setUp(self) -> None:
+        """Count the requests of Twisted Web."""
+        super().setUp()
+        self.patch(Server, "siteFactory", SocketIOSite)
+        self.longer: list[bytes] = []
+        real = webServer.Request.process
+
+        def process(request: webServer.Request) -> None:
+            self.longer.append(request.uri)
+            real(request)
+
+        self.patch(webServer.Request, "process", process)
+        self.server = Server()
+
+    def test_polls(self) -> None:
+        """Handshakes, polls and posts of polling clients go the shorter way, one after the other."""
+        id = self.server.open()
+        client = self.server.connect()
+        for number in range(3):
+            client.request("GET", f"/xhr-polling/{id}/132200000000{number}")
+            self.server.sio.broadcast(f"m{number}")
+            self.server.turn()
+            client.request("POST", f"/xhr-polling/{id}/send", {"Content-Type": FORM}, b"data=~m~1~m~x")
+        self.assertEqual([each.status for each in client.responses()], [200] * 6)
+        self.assertEqual((self.server.notes.messages, self.longer), (["x"] * 3, []))
+
+    def test_others(self) -> None:
+        """Anything else on the same connection goes the longer way, and polls behind it the shorter one again."""
+        id = self.server.open()
+        client = self.server.connect()
+        client.request("GET", "/nothing")
+        client.request("GET", f"/xhr-polling/{id}/1322000000000")
+        self.server.sio.broadcast("one")
+        self.server.turn()
+        client.request("OPTIONS", f"/xhr-polling/{id}/send")
+        client.request("POST", f"/xhr-polling/{id}/send", {"Content-Type": FORM}, b"data=~m~1~m~x")
+        self.assertEqual([each.status for each in client.responses()], [404, 200, 200, 200])
+        self.assertEqual(len(self.longer), 2)
+
+    def test_inPieces(self) -> None:
+        """A body may come after its head; a head that comes in pieces goes the longer way."""
+        id = self.server.open()
+        body = b"data=~m~1~m~x"
+        head = f"POST /socket.io/xhr-polling/{id}/send HTTP/1.1\r\nContent-Type: {FORM}\r\nContent-Length: 13\r\n\r\n"
+        client = self.server.connect()
+        for piece in (head.encode(), body[:4], body[4:] + head.encode() + body):
+            client.send(piece)
+        self.assertEqual((self.server.notes.messages, self.longer), (["x"] * 2, []))
+        client.send(head.encode()[:20])
+        client.send(head.encode()[20:] + body)
+        self.assertEqual((self.server.notes.messages, len(self.longer)), (["x"] * 3, 1))
+        self.assertEqual(len(client.responses()), 3)
+
+    def test_cutBody(self) -> None:
+        """Of a body that never ends, nothing is heard."""
+        id = self.server.open()
+        client = self.server.connect()
+        client.send(f"POST /socket.io/xhr-polling/{id}/send HTTP/1.1\r\nContent-Length: 13\r\n\r\ndata=".encode())
+        client.leave()
+        self.assertEqual((client.received, self.server.notes.messages), (b"", []))
+
+    def test_cutPoll(self) -> None:
+        """A poll that is cut is lost, as a poll."""
+        id = self.server.open()
+        client = self.server.get(f"/xhr-polling/{id}/1322000000000")
+        client.leave()
+        session = self.server.sio.registry.get(id)
+        assert session is not None
+        self.assertIsNone(session.transport)
+
+    def test_manyBehind(self) -> None:
+        """When the polls that came behind a held one are fewer, the rest is read."""
+        id = self.server.open()
+        poll = f"GET /socket.io/xhr-polling/{id}/1 HTTP/1.1\r\nX: {'x' * 1000}\r\n\r\n".encode()
+        client = self.server.connect()
+        client.send(poll * 18)
+        self.assertEqual(client.end.producerState, "paused")
+        for number in range(18):
+            self.server.sio.broadcast(str(number))
+            self.server.turn()
+        self.assertEqual((client.end.producerState, len(client.responses())), ("producing", 18))
+
+    def test_closing(self) -> None:
+        """Behind an answer that closes the connection, nothing is heard."""
+        id = self.server.open()
+        client = self.server.connect()
+        poll = f"GET /socket.io/xhr-polling/{id}/1322000000000 HTTP/1.1\r\n\r\n".encode()
+        bad = b"GET /socket.io/xhr-polling//1 HTTP/9.9\r\n\r\n"
+        client._protocol.dataReceived(bad)
+        client._protocol.dataReceived(poll)
+        self.server.turn()
+        self.assertEqual(client.received, b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    def test_idle(self) -> None:
+        """A connection on which nothing comes for long is closed, unless a poll is held there."""
+        site = self.server.site
+        site.timeOut = 10
+        id = self.server.open()
+        client = self.server.connect()
+        for _ in range(3):
+            client.request("GET", f"/xhr-polling/{id}/1322000000000")
+            self.server.clock.pump([1.0] * 15)
+            self.server.sio.broadcast("x")
+            self.server.turn()
+        self.assertTrue(client.open)
+        self.server.clock.pump([1.0] * 9)
+        self.assertTrue(client.open)
+        self.server.clock.pump([1.0] * 15)
+        self.assertFalse(client.open)
+
+    def test_otherProtocol(self) -> None:
+        """A connection that speaks HTTP/2 is Twisted Web's."""
+        client = self.server.connect()
+        client.end.negotiatedProtocol = b"spdy"  # type: ignore[attr-defined]
+        self.assertRaises(AssertionError, client.request, "GET", "/xhr-polling//1322000000000")
+        self.assertEqual(self.server.notes.connected, [])
+
+    def test_secure(self) -> None:
+        """TLS is known to handshakes."""
+        self.server.get("/xhr-polling//1322000000000")
+        self.assertFalse(self.server.connection.handshake.secure)
+        protocol = self.server.site.buildProtocol(None)
+        end = ServerEnd(self.server.clock, protocol, IPv4Address("TCP", ADDRESS, 54321))
+        directlyProvides(end, ISSLTransport)
+        end.setTcpNoDelay = lambda enabled: None  # type: ignore[attr-defined]
+        protocol.makeConnection(end)
+        protocol.dataReceived(b"GET /socket.io/xhr-polling//1322000000000 HTTP/1.1\r\n\r\n")
+        self.assertTrue(self.server.connection.handshake.secure)
+
+    def test_webSocket(self) -> None:
+        """A WebSocket takes the connection over, and has its bytes without a detour."""
+        client = self.server.connect()
+        client.request("GET", "/websocket", UPGRADE)
+        self.assertIn(b"101 Switching Protocols", client.received)
+        client.send(clientFrame("~m~2~m~hi"))
+        self.assertEqual(self.server.notes.messages, ["hi"])
+        self.assertIs(client._protocol.dataReceived.__self__, client._protocol._http.dataReceived.__self__)
+        client.leave()
+        self.assertEqual(client._protocol.__dict__.get("dataReceived"), None)
+
+    def test_bug(self) -> None:
+        """A fault of our own ends the connection, and the log tells of it."""
+        self.patch(XHRPollingResource, "render_GET", lambda self, request: 1 / 0)
+        client = self.server.get("/xhr-polling//1322000000000")
+        self.assertEqual((client.received, client.open), (b"", False))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_options(self) -> None:
+        """With an access log, or requests of another kind, all are Twisted Web's."""
+        root = self.server.site.resource
+        for site in (
+            SocketIOSite(root, reactor=self.server.clock, logPath="access.log"),
+            SocketIOSite(root, reactor=self.server.clock, requestFactory=type("Other", (webServer.Request,), {})),
+        ):
+            logged: list[object] = []
+            self.patch(Site, "log", lambda self, request, logged=logged: logged.append(request))
+            self.server.site = site
+            del self.longer[:]
+            self.server.get("/xhr-polling//1322000000000")
+            self.server.get("/nothing")
+            self.assertEqual((len(self.longer), len(logged)), (2, 2 if site.logPath else 0))
+
+    def test_where(self) -> None:
+        """The endpoint is found wherever it hangs, below resources that find their children in the usual way."""
+
+        class Dynamic(Resource):
+            """One that makes its children."""
+
+            def getChildWithDefault(self, path: bytes, request: webServer.Request) -> Any:
+                return Resource.getChildWithDefault(self, path, request)
+
+        class Leaf(Resource):
+            """One that has none."""
+
+            isLeaf = True
+
+        endpoint = SocketIOResource(self.server.sio)
+        root, deep, dynamic = Resource(), Resource(), Dynamic()
+        for parent, name, child in (
+            (root, b"deep", deep),
+            (deep, b"push", endpoint),
+            (root, b"dynamic", dynamic),
+            (dynamic, b"push", endpoint),
+            (root, b"leaf", Leaf()),
+        ):
+            parent.putChild(name, child)
+        site = SocketIOSite(root, reactor=self.server.clock)
+        query = b"?EIO=4&transport=polling"
+        found = [b"/deep/push/", b"/deep/push", b"/deep/push/xhr-polling/x"]
+        missed = [
+            b"/dynamic/push/",
+            b"/leaf/push/",
+            b"/",
+            b"/deep",
+            b"/deep/none/",
+            b"/deep/push/x",
+            b"/deep/pu%73h/",
+            b"/deep/push/%",
+        ]
+        self.assertEqual([site.polls(path + query) is not None for path in found], [True] * 3)
+        self.assertEqual([site.polls(path + query) for path in missed], [None] * len(missed))
+        self.assertIsNotNone(SocketIOSite(endpoint, reactor=self.server.clock).polls(b"/" + query))
+
+
+class HeadTests(SynchronousTestCase):
+    """Which requests are read."""
+
+    def test_usual(self) -> None:
+        """A request with its headers, by lower-case name, and where its body is."""
+        data = b"POST /a?b HTTP/1.1\r\nHost: x\r\nX-A: 1\r\nx-a:\t2 \r\nEmpty:\r\nContent-Length: 3\r\n\r\nabcdef"
+        fields = {"host": "x", "x-a": "1, 2", "empty": "", "content-length": "3"}
+        expected = (b"POST", b"/a?b", fields, len(data) - 6, len(data) - 3)
+        self.assertEqual(shortcut.readHead(data), expected)
+        self.assertEqual(shortcut.readHead(b"GET / HTTP/1.1\r\n\r\n"), (b"GET", b"/", {}, 18, 18))
+
+    def test_unusual(self) -> None:
+        """All others are for Twisted Web."""
+        good = b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
+        self.assertIsNotNone(shortcut.readHead(good))
+        for old, new in (
+            (b"POST", b"PUT"),
+            (b"POST /", b"POST  /"),
+            (b"/a", b"a"),
+            (b"/a", b"/\xff"),
+            (b"1.1", b"1.0"),
+            (b"Host:", b"Host :"),
+            (b"Host:", b" Host:"),
+            (b"x\r\n", b"x\r\n\tfolded\r\n"),
+            (b"x\r\n", b"x\0\r\n"),
+            (b"x\r\n", b"x\rx\r\n"),
+            (b"x\r\n", b"x\r\nHost: y\r\n"),
+            (b"x\r\n", b"x\r\nContent-Length: 3\r\n"),
+            (b"x\r\n", b"x\r\nTransfer-Encoding: identity\r\n"),
+            (b"x\r\n", b"x\r\nExpect: 100-continue\r\n"),
+            (b"x\r\n", b"x\r\nUpgrade: websocket\r\n"),
+            (b"x\r\n", b"x\r\nConnection: close\r\n"),
+            (b"x\r\n", b"x\r\n" + b"A: b\r\n" * 100),
+            (b"x\r\n", b"x" * 9000 + b"\r\n"),
+            (b": 3", b": +3"),
+            (b": 3", b": 3, 3"),
+            (b": 3", b": \xb2"),
+            (b": 3", b": 70000"),
+            (b": 3", b": 9999999"),
+            (b"POST", b"GET"),
+            (b"\r\n\r\n", b"\r\n"),
+            (good, b"POST /a HTTP/1.1"),
+        ):
+            self.assertIsNone(shortcut.readHead(good.replace(old, new, 1)), (old, new))
+
+    def test_forgets(self) -> None:
+        """Heads of many clients are not kept."""
+        for number in range(2_000):
+            shortcut.readHead(b"GET / HTTP/1.1\r\nCookie: %d\r\n\r\n" % number)
+        self.assertLess(len(shortcut._heads), 1_000)
+
+    def test_finishedTwice(self) -> None:
+        """A request is answered once; one whose connection is gone, never."""
+        answers: list[bytes] = []
+
+        class Line:
+            """A connection."""
+
+            transport = None
+
+            def isSecure(self) -> bool:
+                return False
+
+            def answered(self, answer: bytes) -> None:
+                answers.append(answer)
+
+        request = shortcut.ShortRequest(Line(), b"GET", b"/", {}, b"")
+        request.setHeader("A", "b")
+        request.write(b"body")
+        request.finish()
+        request.finish()
+        request.abort()
+        request.lost()
+        self.assertEqual((len(answers), request.channel, request.isSecure()), (1, None, False))
+        self.assertTrue(answers[0].endswith(b"\r\nA: b\r\n\r\nbody"))
