@@ -21,6 +21,7 @@ __all__ = [
     "MESSAGE_PACK",
     "RELEASES",
     "Release",
+    "cacheFolder",
     "fetchBundle",
     "fetchBundles",
     "installClient",
@@ -86,7 +87,8 @@ for _release in CENSUS:
         RELEASES.setdefault(_release.client, _release)
 
 
-def _cacheFolder(name: str) -> Path:
+def cacheFolder(name: str) -> Path:
+    """Return a folder of the cache."""
     root = os.environ.get("SIOTWISTED_TEST_CACHE") or Path.home() / ".cache" / "siotwisted-tests"
     folder = Path(root, name)
     folder.mkdir(parents=True, exist_ok=True)
@@ -100,11 +102,11 @@ def _npm(*arguments: str) -> None:
 
 
 def _pack(specs: Sequence[str]) -> None:
-    _npm("pack", "--silent", *specs, "--pack-destination", str(_cacheFolder("tarballs")))
+    _npm("pack", "--silent", *specs, "--pack-destination", str(cacheFolder("tarballs")))
 
 
 def _unpack(release: Release, member: str, script: Path) -> None:
-    tarball = _cacheFolder("tarballs") / f"{release.package}-{release.version}.tgz"
+    tarball = cacheFolder("tarballs") / f"{release.package}-{release.version}.tgz"
     if not tarball.exists():
         _pack([f"{release.package}@{release.version}"])
     with tarfile.open(tarball) as package:
@@ -119,7 +121,7 @@ def _unpack(release: Release, member: str, script: Path) -> None:
 
 def fetchBundle(release: Release) -> Path:
     """Return the file that holds the browser script of a release, fetching its package if need be."""
-    script = _cacheFolder("clients") / release.fileName
+    script = cacheFolder("clients") / release.fileName
     if not script.exists():
         _unpack(release, release.bundle, script)
     return script
@@ -127,12 +129,12 @@ def fetchBundle(release: Release) -> Path:
 
 def fetchBundles(releases: Iterable[Release]) -> Path:
     """Return the folder that holds the scripts of these releases, fetching what is missing, many packages at a time."""
-    missing = [release for release in releases if not (_cacheFolder("clients") / release.fileName).exists()]
+    missing = [release for release in releases if not (cacheFolder("clients") / release.fileName).exists()]
     for start in range(0, len(missing), 20):
         _pack([f"{release.package}@{release.version}" for release in missing[start : start + 20]])
     for release in missing:
         fetchBundle(release)
-    return _cacheFolder("clients")
+    return cacheFolder("clients")
 
 
 def installClient(release: Release) -> Path:
@@ -146,7 +148,7 @@ def installDriver() -> Path:
 
 
 def _install(spec: str) -> Path:
-    folder = _cacheFolder(spec)
+    folder = cacheFolder(spec)
     modules = folder / "node_modules"
     if not (modules / ".package-lock.json").exists():
         _npm("install", "--silent", "--no-save", "--ignore-scripts", "--prefix", str(folder), spec)

@@ -1,0 +1,54 @@
+"""Ours: ``python -m benchmarks.servers.siotwisted PORT``."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from typing import Any
+
+from twisted.internet import reactor as installedReactor
+from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.web.resource import Resource
+
+from siotwisted import Connection, SocketIO, SocketIOResource, SocketIOSite
+
+__all__ = ["serve"]
+
+# Typed loosely: what it can do depends on the platform.
+reactor: Any = installedReactor
+
+
+def application(sio: SocketIO) -> None:
+    """What every server here does."""
+
+    @sio.on("echo")
+    def echo(conn: Connection, value: object) -> None:
+        conn.emit("echo", value)
+
+    @sio.on("bcast")
+    def broadcast(conn: Connection, value: object) -> None:
+        sio.emit("bcast", value)
+
+    @sio.onMessage
+    def message(conn: Connection, value: object) -> None:
+        # Clients of 0.6 have no events.
+        if isinstance(value, str) and value.startswith("b"):
+            sio.send(value)
+        else:
+            conn.send(value)
+
+
+def serve(port: int) -> None:
+    """Listen, and run until the process is killed."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    sio = SocketIO(reactor)
+    application(sio)
+    root = Resource()
+    root.putChild(b"socket.io", SocketIOResource(sio))
+    TCP4ServerEndpoint(reactor, port, backlog=4096, interface="127.0.0.1").listen(SocketIOSite(root))
+    reactor.run()
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]))
