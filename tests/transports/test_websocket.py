@@ -18,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from siotwisted.errors import QueueFull
 from siotwisted.handshake import Handshake
 from siotwisted.packets import Reason
-from siotwisted.transports.websocket import SocketIOWebSocketFactory
+from siotwisted.transports.websocket import SocketIOWebSocketFactory, SocketIOWebSocketProtocol
 from tests.transports import Application
 from tests.transports.sockets import ADDRESS, MAX_PAYLOAD, SECRET, Alone, Embedded, WebSocketCase
 from tests.websocketpeer import (
@@ -688,3 +688,20 @@ class EmbeddedConversationTests(Conversations, Embedded):
 
 class AloneConversationTests(Conversations, Alone):
     """Conversations with the factory alone."""
+
+
+class OptionTests(Alone):
+    """Autobahn's options."""
+
+    def test_shared(self) -> None:
+        """Connections share them, and those to come have what was set last."""
+        assert isinstance(self.factory, SocketIOWebSocketFactory)
+        before = self.join()
+        self.factory.setProtocolOptions(maxMessagePayloadSize=20, serveFlashSocketPolicy=False)
+        after = self.join()
+        protocols: list[Any] = [before.protocol, after.protocol]
+        self.assertEqual([each.maxMessagePayloadSize for each in protocols], [MAX_PAYLOAD, 20])
+        self.assertEqual(set(after.protocol.__dict__).intersection(SocketIOWebSocketProtocol.CONFIG_ATTRS), set())
+        for peer in (before, after):
+            peer.say("x" * 30)
+        self.assertEqual((self.received, [peer.closeCodes for peer in (before, after)]), (["x" * 30], [[], [1009]]))
