@@ -162,7 +162,7 @@ class _Channel(Protocol):
 
 class SocketIOSite(Site):
     """
-    A site of Twisted Web, which serves polls to its endpoints in a third of the time.
+    A site of Twisted Web, which serves polls to its endpoints in a fraction of the time.
 
     The :class:`~siotwisted.SocketIOResource` can hang anywhere in its tree, below resources that find their children as
     ``Resource`` does. There is no access log, unless ``logPath`` names one, for the URLs of polls hold session ids,

@@ -1,9 +1,9 @@
 """
 Handing bytes to a TCP transport at once.
 
-``transport.write`` keeps the bytes until the reactor comes round: two system calls to have the socket watched and not
-watched again, and an event of the reactor, for each write; that is 13 us of the 19 us that a message costs. A socket
-that has nothing to send nearly always takes a message right away.
+``transport.write`` keeps the bytes until the reactor comes round: two more system calls, to have the socket watched and
+not watched again, and an event of the reactor, for each write, which is more than the writing itself. A socket that has
+nothing to send nearly always takes a message right away.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """
 Requests of polling clients, read and answered without most of what Twisted Web does for a request.
 
-Twisted Web takes some 54 us for a request, of which an echo needs two; this takes a tenth. It is for requests alone
-that are well-formed and of the usual kind: :func:`readHead` refuses all others, for Twisted Web to judge. A
-:class:`ShortRequest` has what transports want of a ``twisted.web.server.Request``, under the same names.
+A poll, and a message that is posted, are a request each, and nearly all of their cost is that of the request. This is
+for those alone that are well-formed and of the usual kind: :func:`readHead` refuses all others, for Twisted Web to
+judge. A :class:`ShortRequest` has what transports want of a ``twisted.web.server.Request``, under the same names.
 """
 
 from __future__ import annotations

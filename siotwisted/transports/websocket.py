@@ -111,12 +111,13 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
         """
         Bytes have come: whole messages are read here, anything else, and whatever follows it, by Autobahn.
 
-        Autobahn takes some 40 us for a message of 128 bytes that comes alone, and this 2 us.
+        A message that comes alone costs a tenth here of what it costs there, where each has a Deferred, an incremental
+        check of its UTF-8, and arguments of debug lines that nobody sees.
         """
         if self.state == self.STATE_OPEN and not self.data and self.current_frame is None and not self.inside_message:
             data = self._readMessages(data)
         if data:
-            # Without the debug line of the method that this one overrides, whose arguments cost 2 us.
+            # Without the debug line of the method that this one overrides, whose arguments cost more than the rest.
             self._dataReceived(data)
 
     def _readMessages(self, data: bytes) -> bytes:
