@@ -166,6 +166,10 @@ class PageTests(SynchronousTestCase):
         """What the others begin with."""
         self.check(DOCS / "index.rst")
 
+    def test_performance(self) -> None:
+        """What makes it fast."""
+        self.check(DOCS / "performance.rst")
+
     def test_quickstart(self) -> None:
         """The first program."""
         self.check(DOCS / "quickstart.rst")
