@@ -24,7 +24,8 @@ from siotwisted.transports.polling import (
     XHRPollingResource,
 )
 from siotwisted.transports.streaming import HTMLFileResource, XHRMultipartResource
-from siotwisted.transports.websocket import HasAdmission, SocketIOWebSocketFactory, WebSocketResource
+from siotwisted.transports.websocket import HasAdmission, SocketIOWebSocketFactory
+from siotwisted.transports.websocketresource import WebSocketResource
 
 __all__ = ["SocketIOResource"]
 

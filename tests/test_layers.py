@@ -25,8 +25,8 @@ LAYERS = (
     "config",
     "outbox liveness < sender < session < registry; upgrade < session",
     "admission < engine; "
-    "admission transports.shortcut < transports.http < transports.polling transports.streaming transports.websocket; "
-    "admission transports.immediate < transports.websocket; "
+    "admission transports.shortcut < transports.http < transports.polling transports.streaming; "
+    "admission transports.http transports.immediate < transports.websocket < transports.websocketresource; "
     "transports.flashpolicy; "
     "handlers < ledger < absences < recipients; "
     "handlers events backlog < middleware recipients < connections < clients namespaces fanout; "

@@ -1,9 +1,10 @@
 """
 ``websocket`` and ``flashsocket``: one Autobahn factory for both, below a Twisted Web resource or alone on a port.
 
-Inside a resource tree, :class:`WebSocketResource` checks the request as every transport does, takes the connection over
-from Twisted Web, and lets Autobahn answer the handshake. Alone on a port, Autobahn reads the request, and the protocol
-makes the same checks in :meth:`~SocketIOWebSocketProtocol.onConnect`. From there on, both are the same.
+Inside a resource tree, :mod:`~siotwisted.transports.websocketresource` checks the request as every transport does,
+takes the connection over from Twisted Web, and lets Autobahn answer the handshake. Alone on a port, Autobahn reads the
+request, and the protocol makes the same checks in :meth:`~SocketIOWebSocketProtocol.onConnect`. From there on, both are
+the same.
 """
 
 from __future__ import annotations
@@ -23,26 +24,24 @@ from twisted.internet.interfaces import IDelayedCall, IPushProducer, ISSLTranspo
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel
-from twisted.web.server import Request
 from zope.interface import implementer
 
 from siotwisted.admission import Admission
-from siotwisted.dialects.dialect import Problem, Refusal, Route
+from siotwisted.dialects.dialect import Refusal, Route
 from siotwisted.handshake import Handshake
 from siotwisted.interfaces import ISessionTransport
 from siotwisted.packets import Reason
 from siotwisted.session import Session
-from siotwisted.transports.http import AnyRequest, TransportResource, addressText, header, parseQuery, refuse
+from siotwisted.transports.http import addressText, parseQuery
 from siotwisted.transports.immediate import takesAtOnce, writeAtOnce
 from siotwisted.wire.websocketframe import binaryFrame, deflatedFrame, textFrame
 
-__all__ = ["SocketIOWebSocketFactory", "SocketIOWebSocketProtocol", "WebSocketResource", "takeOver"]
+__all__ = ["NO_BODY", "HasAdmission", "SocketIOWebSocketFactory", "SocketIOWebSocketProtocol"]
 
 _log = Logger()
 
-_NO_HTTP_1 = Refusal(400, "WebSockets need HTTP/1.1")
-_BODY = Refusal(400, "a WebSocket handshake has no body")
+#: How a handshake with a body is refused.
+NO_BODY = Refusal(400, "a WebSocket handshake has no body")
 
 #: The first bytes of messages that are one frame, uncompressed (RFC 6455, section 5.2).
 _TEXT = 0x81
@@ -195,7 +194,7 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
         if asked is None or asked.carrier != "websocket":
             raise ConnectionDeny(404, "no such transport")
         if "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0":
-            self._deny(_BODY)
+            self._deny(NO_BODY)
         refusal = admission.check(asked, request.headers.get, self.secure)
         if refusal is not None:
             self._deny(refusal)
@@ -450,81 +449,3 @@ class SocketIOWebSocketFactory(WebSocketServerFactory):
         if not f"{path}/".startswith(self._prefix):
             return None
         return self.admission.route([unquote(segment) for segment in path[len(self._prefix) :].split("/")], query)
-
-
-class WebSocketResource(TransportResource):
-    """
-    The resource of ``websocket`` and ``flashsocket``.
-
-    :param factory: makes the protocols of admitted clients.
-    """
-
-    def __init__(self, admission: Admission, route: Route, factory: SocketIOWebSocketFactory) -> None:
-        super().__init__(admission, route)
-        self._factory = factory
-
-    def render_GET(self, request: AnyRequest) -> int | bytes:
-        """Serve a WebSocket's opening handshake, and nothing else."""
-        assert isinstance(request, Request), "upgrades are for Twisted Web"
-        headers = request.requestHeaders
-        upgrades = ",".join(headers.getRawHeaders("Upgrade", []))
-        if "websocket" not in [each.strip().lower() for each in upgrades.split(",")]:
-            request.setHeader("Upgrade", "websocket")
-            return refuse(request, self.refusal(Problem.UPGRADE))
-        channel = request.channel
-        if not isinstance(channel, HTTPChannel) or request.clientproto != b"HTTP/1.1":
-            return refuse(request, _NO_HTTP_1)
-        if headers.hasHeader("Transfer-Encoding") or header(request, "Content-Length") not in (None, "0"):
-            request.setHeader("Connection", "close")
-            request.notifyFinish().addCallback(lambda _: channel.loseConnection())
-            return refuse(request, _BODY)
-        return super().render_GET(request)
-
-    def render_POST(self, request: AnyRequest) -> int | bytes:
-        """A WebSocket takes messages by itself."""
-        return refuse(request, self.refusal(Problem.UPGRADE))
-
-    def admit(self, request: AnyRequest, handshake: Handshake | None) -> None:
-        """Make the connection a WebSocket, which joins its session when the handshake is done."""
-        assert isinstance(request, Request), "upgrades are for Twisted Web"
-        protocol = self._factory.buildProtocol(request.getClientAddress())
-        assert isinstance(protocol, SocketIOWebSocketProtocol)
-        protocol.admitted = self._route, handshake
-        takeOver(request, protocol)
-
-
-def takeOver(request: Request, protocol: SocketIOWebSocketProtocol) -> None:
-    """
-    Give a protocol the connection of a request, for good, as if it had read the request itself.
-
-    What came behind the request, in the same segment or while the application was asked, follows it.
-    """
-    channel: Any = request.channel  # an HTTPChannel, whose methods the protocol's take the place of
-    transport = channel.transport
-    channel.setTimeout(None)
-    transport.unregisterProducer()
-    head = [b"%b %b HTTP/1.1" % (request.method, request.uri)]
-    head += [
-        b"%b: %b" % (name, value)
-        for name, values in request.requestHeaders.getAllRawHeaders()
-        for value in values
-        if name.lower() != b"origin"  # which was checked, and may be none to Autobahn
-    ]
-    behind = b"".join(channel._dataBuffer)
-    channel._dataBuffer.clear()
-    connectionLost = channel.connectionLost
-
-    def lost(reason: Failure) -> None:
-        del channel.dataReceived, channel.rawDataReceived, channel.connectionLost
-        try:
-            protocol.connectionLost(reason)
-        finally:
-            connectionLost(reason)
-
-    channel.dataReceived = channel.rawDataReceived = protocol.dataReceived
-    channel.connectionLost = lost
-    protocol.makeConnection(transport)
-    protocol.dataReceived(b"\r\n".join(head) + b"\r\n\r\n" + behind)
-    producer = IPushProducer(transport, None)
-    if behind and producer is not None:
-        producer.resumeProducing()
