@@ -5,6 +5,7 @@ it, too.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from hypothesis import given
@@ -23,36 +24,17 @@ from siotwisted.resource import SocketIOResource
 from siotwisted.site import SocketIOSite
 from siotwisted.transports import shortcut
 from siotwisted.transports.polling import XHRPollingResource
-from tests.transports import (
-    ADDRESS,
-    Server,
-    ServerCase,
-    ServerEnd,
-    test_access,
-    test_engineio,
-    test_http,
-    test_polling,
-    test_post,
-    test_resume,
-    test_socketio09,
-    test_streaming,
-)
+from tests.transports import ADDRESS, Server, ServerCase, ServerEnd
 from tests.transports.requests import UPGRADE
 from tests.websocketpeer import clientFrame
 from tests.wire import checks
 
 FORM = "application/x-www-form-urlencoded"
 
-_MODULES = (
-    test_access,
-    test_engineio,
-    test_http,
-    test_polling,
-    test_post,
-    test_resume,
-    test_socketio09,
-    test_streaming,
-)
+_MODULES = [
+    import_module(f"tests.transports.test_{name}")
+    for name in ("access", "engineio", "http", "polling", "post", "resume", "socketio09", "streaming")
+]
 
 
 def _inSite(case: type[ServerCase]) -> type[ServerCase]:
