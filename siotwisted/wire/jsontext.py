@@ -4,8 +4,8 @@ JSON as Socket.IO may put it on the wire: strict both ways.
 What a browser can't parse is never written (``NaN``, raw surrogates), and what no browser writes is never read
 (``NaN``, numbers that overflow, nesting beyond :data:`MAX_DEPTH`), whatever the interpreter's own limits are.
 
-msgspec does nearly all of the work, in a fifth of the time that the standard library takes. It reads the same values,
-large integers among them, and refuses the same texts, but for the lone surrogates that browsers escape: whatever it
+msgspec does nearly all of the work, in a fraction of the standard library's time. It reads the same values, large
+integers among them, and refuses the same texts, but for the lone surrogates that browsers escape: whatever it
 refuses, the standard library has the last word about. It writes more than JSON can hold (bytes, dates, NaN as null), so
 only lists of text and whole numbers, as most events are, are left to it.
 """

@@ -169,7 +169,7 @@ def readQuery(query: str) -> dict[str, str]:
     :raises ProtocolError: if there are more than 64.
     """
     if "%" not in query and "+" not in query and query.count("&") < _MAX_QUERY:
-        # Nothing to unquote, as in nearly every poll; the standard library takes five times as long.
+        # Nothing to unquote, as in nearly every poll; the standard library takes much longer.
         fields = [field.partition("=") for field in query.split("&")]
         return {name: value for name, equals, value in fields if name or equals}
     try:
