@@ -155,7 +155,7 @@ class Admission:
         origin = getHeader("origin")
         if origin is None:
             origin = getHeader("sec-websocket-origin")  # of the WebSocket drafts before RFC 6455
-        if origin is None and (route.carrier in _SCRIPTED or route.index is not None):
+        if origin is None and (route.carrier in _SCRIPTED or route.callback is not None):
             site = getHeader("sec-fetch-site")
             if site not in ("same-origin", "none"):
                 referer = getHeader("referer")

@@ -165,6 +165,8 @@ class Client:
         if self.connections.get(name) is connection:
             del self.connections[name]
             self._joining.pop(name, None)
+            if name == _ROOT:
+                self.session.listener = None
             connection.left(reason)
             self._directory.vacated(connection.core)
 
@@ -395,6 +397,8 @@ class Client:
             self._deliver(connection, joining.held.take())
         if self._joining.get(name) is joining:
             del self._joining[name]
+            if name == _ROOT:
+                self.session.listener = connection.eventReceived
 
     def _enter(self, connection: Connection) -> None:
         """It is in its namespace now."""

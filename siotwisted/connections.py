@@ -191,7 +191,8 @@ class Connection:
         :param event: its name; :exc:`~siotwisted.EncodeError` for the few that are reserved.
         :param arguments: each as :meth:`send` takes it.
         """
-        self.transmit(self.core.outgoing(eventPacket(event, arguments, self.core.name)))
+        core = self.core
+        self.transmit(core.outgoing(eventPacket(event, arguments, core.name)))
 
     def deliver(self, data: object) -> Deferred[None]:
         """
@@ -282,9 +283,13 @@ class Connection:
 
     # What the fan-out does to it.
 
-    def accept(self, outgoing: Outgoing, volatile: bool = False) -> int:
+    def tellOutgoing(self, outgoing: Outgoing) -> None:
+        """Have the handlers hear of a packet that was accepted."""
+        self.core.handlers.tellOutgoing(self, told(outgoing.packet))
+
+    def transmit(self, outgoing: Outgoing, volatile: bool = False) -> int:
         """
-        Send a packet that may be for others too; :meth:`tellOutgoing` has to follow.
+        Send a packet that may be for others too, and have the handlers hear of it.
 
         :param volatile: lose it, unless the client can take it now.
         :return: its place among all that the session has accepted; 0 if it is lost.
@@ -292,15 +297,7 @@ class Connection:
         """
         if not self.joined:
             raise SessionClosed("the client is not in the namespace")
-        return self.session.send(outgoing, volatile)
-
-    def tellOutgoing(self, outgoing: Outgoing) -> None:
-        """Have the handlers hear of a packet that was accepted."""
-        self.core.handlers.tellOutgoing(self, told(outgoing.packet))
-
-    def transmit(self, outgoing: Outgoing, volatile: bool = False) -> int:
-        """Both."""
-        place = self.accept(outgoing, volatile)
+        place = self.session.send(outgoing, volatile)
         if place and self.core.handlers.outgoing:
             self.tellOutgoing(outgoing)
         return place
@@ -374,6 +371,15 @@ class Connection:
         questions, self._questions = self._questions, None
         for question, _ in (questions or {}).values():
             question.lost(self)
+
+    def eventReceived(self, event: list[Any]) -> None:
+        """The client sent an event that wants no answer."""
+        name = event[0]
+        if type(name) is str and self._middleware is None and name not in RESERVED:
+            del event[0]
+            self.core.handlers.dispatch(self, name, event)
+        else:
+            self.received(Packet(Kind.EVENT, event))
 
     def received(self, packet: Packet) -> None:
         """The client sent an event or a message."""

@@ -167,11 +167,10 @@ class Handlers:
 
         :param id: the number that the answer is known by; None if the client wants none.
         """
-        if self.incoming:
-            for handler in self.incoming:
-                if not connection.connected:
-                    return
-                self._run(handler, "onAny", connection, (name, *arguments))
+        for handler in self.incoming:
+            if not connection.connected:
+                return
+            self._run(handler, "onAny", connection, (name, *arguments))
         wanted = id is not None
         waiting: list[object] = []
         for handler in self.events.get(name, _NO_HANDLERS):

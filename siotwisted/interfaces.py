@@ -81,6 +81,12 @@ class IPacketReceiver(Interface):
     def packetsReceived(packets: Sequence[Packet]) -> None:
         """All packets of one payload, in order."""
 
+    def eventReceived(event: list[Any]) -> None:
+        """
+        A payload that was one event of the root namespace that wants no answer, as nearly all are: its name and its
+        arguments.
+        """
+
 
 class ICodec(Interface):
     """Between one session and its transports, as a Protocol stands between an application and a transport."""

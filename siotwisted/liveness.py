@@ -244,8 +244,12 @@ class ClientAsks(Liveness):
         self.touched()
 
     def touched(self) -> None:
-        """It lives."""
-        self.wakeIn(self._config.pingInterval + self._config.pingTimeout)
+        """It lives. The deadline only moves away, so the alarm may stay where it is."""
+        patience = self._config.pingInterval + self._config.pingTimeout
+        if self._alarm is None:
+            self.wakeIn(patience)
+        else:
+            self._due = self._clock.seconds() + patience
 
     def heard(self, packet: Packet) -> None:
         """Answer a question. A client that answers, unasked, does not speak this protocol."""

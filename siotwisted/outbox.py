@@ -250,8 +250,8 @@ class Outbox:
         stop = len(ends)
         if stop == self._handed:
             return []
-        end, bound = self._handedBytes + most, self._confirmedBytes + self._window
-        if ends[-1] >= end or ends[-1] >= bound:
+        end, bound, last = self._handedBytes + most, self._confirmedBytes + self._window, ends[-1]
+        if last >= end or last >= bound:
             # The packet in which the slice is full belongs to it. What may be unconfirmed ends before its bound, unless
             # it is one packet.
             stop = min(bisect_left(ends, end) + 1, max(bisect_right(ends, bound), 1))

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from siotwisted.packets import Kind, Packet
 from siotwisted.wire.attachments import takeOut
-from siotwisted.wire.jsontext import dumps
+from siotwisted.wire.jsontext import dumps, dumpsFlat
 
 __all__ = ["Outgoing"]
 
@@ -42,10 +42,10 @@ class Outgoing:
         self.text: str = packet.data
         self.attachments: Sequence[bytes] = ()
         if packet.kind in _VALUES:
-            value, attachments = takeOut(packet.data)
-            if attachments:
-                self.attachments = attachments
-            self.text = dumps(value)
+            self.text = dumpsFlat(packet.data)
+            if not self.text:
+                value, attachments = takeOut(packet.data)
+                self.text, self.attachments = dumps(value), attachments or ()
         #: What was made of it so far; see :meth:`form`.
         self.forms: dict[Hashable, Any] = {}
 

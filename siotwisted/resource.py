@@ -30,6 +30,7 @@ from siotwisted.transports.websocketresource import WebSocketResource
 __all__ = ["SocketIOResource"]
 
 _POLLS = frozenset(("xhr-polling", "jsonp-polling"))
+_UPGRADES = frozenset(("websocket",))
 _NOT_FOUND = Refusal(404, "not a Socket.IO URL")
 
 
@@ -59,14 +60,15 @@ class SocketIOResource(Resource):
             "goodbye": GoodbyeResource,
         }
 
-    def polls(self, segments: Sequence[str], query: Mapping[str, str]) -> TransportResource | None:
+    def shortcut(self, segments: Sequence[str], query: Mapping[str, str], upgrades: bool) -> TransportResource | None:
         """
-        The resource of a request, if it is one of those that polling clients make again and again.
+        The resource of a request, if it is one of those that clients make again and again: polls, and what polling
+        clients post; and, of those that ask for a WebSocket, the ones that may.
 
         :param segments: the path below the endpoint, cut at slashes.
         """
         route = self._admission.route(segments, query)
-        if route is None or route.carrier not in _POLLS:
+        if route is None or route.carrier not in (_UPGRADES if upgrades else _POLLS):
             return None
         return self._carriers[route.carrier](self._admission, route)
 

@@ -237,15 +237,16 @@ class Sender(ABC):
                 self._write(batch)
             return
         outbox = self.outbox
-        more = True
-        while more and transport is self.transport and transport.ready:
+        while transport.ready and transport is self.transport:
             batch = outbox.slice(_SLICE)
             if self._beside or self._greeting is not None:
                 batch = self._batch(batch)
-            more = bool(batch) and outbox.waiting > 0
-            if batch:
-                self._overflowing = False
-                self._write(batch)
+            if not batch:
+                break
+            self._overflowing = False
+            self._write(batch)
+            if not outbox.waiting:
+                break
         if outbox.pressing:
             self._askEarly()
 

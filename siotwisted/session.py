@@ -8,7 +8,7 @@ has that one too, as its probe.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import IDelayedCall
@@ -76,6 +76,8 @@ class Session(Sender):
     :ivar transportName: the transport that it uses, or used last.
     :ivar posted: what the client posted last, as its transports remember it.
     :ivar bytesReceived: how many bytes, or characters of text, have come from the client.
+    :ivar listener: who wants to have the events of :meth:`eventReceived` at once, rather than as packets; None while
+        nobody does.
     """
 
     __slots__ = (
@@ -88,6 +90,7 @@ class Session(Sender):
         "_withheld",
         "bytesReceived",
         "handshake",
+        "listener",
         "posted",
         "route",
         "transportName",
@@ -107,6 +110,7 @@ class Session(Sender):
             self.outbox.floors = {}
         self.transportName = route.transport
         self.bytesReceived = 0
+        self.listener: Callable[[list[Any]], None] | None = None
         self.posted: tuple[Any, ...] = ()
         self._registry = registry
         self._config = config
@@ -404,6 +408,18 @@ class Session(Sender):
                     self._registry.received(self, packet)
                 except Exception:
                     self._registry.log.failure("session {label}: the receiver failed", label=self.label)
+
+    def eventReceived(self, event: list[Any]) -> None:
+        """An event that nobody between here and its connection has to look at."""
+        listener = self.listener
+        if listener is None or self.closed:
+            self.packetsReceived((Packet(Kind.EVENT, event),))
+            return
+        self._liveness.touched()
+        try:
+            listener(event)
+        except Exception:
+            self._registry.log.failure("session {label}: the receiver failed", label=self.label)
 
     # From polls to a WebSocket.
 

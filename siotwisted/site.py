@@ -1,13 +1,13 @@
 """
 The way from a TCP connection to the endpoint, for a server of its own: a site of Twisted Web, with a shorter way for
-what polling clients send again and again.
+what polling clients send again and again, and for WebSockets.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.interfaces import IAddress, ISSLTransport
+from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol, ISSLTransport, ITCPTransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -29,42 +29,52 @@ _AHEAD = 16384
 
 class _Channel(Protocol):
     """
-    One connection. Polls are served here, one after the other, by the same resources as elsewhere. Anything else goes
-    to Twisted Web, byte for byte, and whatever follows it, until that is answered.
+    One connection. Polls are served here, one after the other, by the same resources as elsewhere, and WebSockets begin
+    here. Anything else goes to Twisted Web, byte for byte, and whatever follows it, until that is answered.
 
     :param site: its site.
-    :param web: what Twisted Web has for it.
+    :param address: where it comes from.
     """
 
     transport: Any
 
-    def __init__(self, site: SocketIOSite, web: Any) -> None:
+    def __init__(self, site: SocketIOSite, address: IAddress | None) -> None:
         self._site = site
-        self._web = web
-        #: The protocol for HTTP/1.1 in that.
-        self._http = web._channel
+        self._address = address
+        #: What Twisted Web has for it, once there is anything to hand to that; and the protocol for HTTP/1.1 therein.
+        self._web: Any = None
+        self._http: Any = None
         #: The request that is being served here; and what came behind it, or the beginning of the next one.
         self._request: ShortRequest | None = None
         self._data = b""
         self._serving = self._paused = self._atOnce = self._secure = False
-        #: Whether anything has come, or was answered, since Twisted Web took the connection for idle.
+        #: Whether anything has come, or was answered, since the connection was last looked at.
         self._busy = False
+        self._idle: IDelayedCall | None = None
+        #: The protocol that the connection was given to, for good.
+        self._heir: Any = None
 
     def connectionMade(self) -> None:
         """It is there."""
         self._atOnce = takesAtOnce(self.transport)
+        if self._atOnce or ITCPTransport.providedBy(self.transport):
+            self.transport.setTcpNoDelay(True)
         self._secure = ISSLTransport.providedBy(self.transport)
-        self._web.makeConnection(self.transport)
-        self._http.timeoutConnection = self._timeoutConnection
+        self._lookIn(self._site.timeOut)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """It is gone."""
+        self._stopLooking()
         request, self._request = self._request, None
         if request is not None:
             request.lost()
         self.__dict__.pop("dataReceived", None)
-        self._http.__dict__.pop("timeoutConnection", None)
-        self._web.connectionLost(reason)
+        heir, self._heir = self._heir, None
+        if heir is not None:
+            heir.connectionLost(reason)
+        elif self._web is not None:
+            self._http.__dict__.pop("timeoutConnection", None)
+            self._web.connectionLost(reason)
 
     def dataReceived(self, data: bytes) -> None:
         """Bytes have come."""
@@ -72,7 +82,8 @@ class _Channel(Protocol):
         self._data = self._data + data if self._data else data
         if self._request is None:
             self._serve()
-        self._throttle()
+        if self._paused or self._request is not None:
+            self._throttle()
 
     def _throttle(self) -> None:
         """Read no further than some way ahead of a request that has to wait."""
@@ -93,17 +104,15 @@ class _Channel(Protocol):
                 if self.transport.disconnecting:
                     self._data = b""  # nothing more is heard
                     return
-                head = readHead(self._data) if self._atRest else None
-                resource = None if head is None else self._site.polls(head[1])
-                if head is None or resource is None:
-                    data, self._data = self._data, b""
-                    self._web.dataReceived(data)
-                    self._checkTaken()
+                found = readHead(self._data) if self._atRest else None
+                resource = None if found is None else self._site.shortcut(found[1], found[2].upgrades)
+                if found is None or resource is None:
+                    self._leaveToWeb()
                     return
-                method, target, fields, start, stop = head
+                method, target, head, start, stop = found
                 if stop > len(self._data):
                     return
-                request = ShortRequest(self, method, target, fields, self._data[start:stop])
+                request = ShortRequest(self, method, target, head.fields, self._data[start:stop])
                 self._data = self._data[stop:]
                 self._request = request
                 self._render(resource, request)
@@ -120,19 +129,33 @@ class _Channel(Protocol):
             _log.failure("a request could not be served")
             self.transport.abortConnection()
 
+    def _leaveToWeb(self) -> None:
+        """What has come is for Twisted Web."""
+        if self._web is None:
+            self._stopLooking()
+            self._makeWeb()
+        data, self._data = self._data, b""
+        self._web.dataReceived(data)
+        # If a WebSocket has taken the connection over, it gets its bytes without a detour.
+        taken = self._http.__dict__.get("dataReceived")
+        if taken is not None:
+            self.dataReceived = taken  # type: ignore[method-assign]
+
+    def _makeWeb(self) -> None:
+        self._web = self._site.buildWebProtocol(self._address)
+        self._http = self._web._channel
+        self._web.makeConnection(self.transport)
+        self._http.timeoutConnection = self._timeoutConnection
+
     @property
     def _atRest(self) -> bool:
         """Whether Twisted Web has answered all that it was given, and speaks HTTP/1.1."""
         http = self._http
-        if http.requests or http._buffer or not http.line_mode or http is not self._web._channel:
+        if http is not None and (http.requests or http._buffer or not http.line_mode or http is not self._web._channel):
             return False
-        return getattr(self.transport, "negotiatedProtocol", None) in (None, b"http/1.1")
+        return not self._secure or getattr(self.transport, "negotiatedProtocol", None) in (None, b"http/1.1")
 
-    def _checkTaken(self) -> None:
-        """If a WebSocket has taken the connection over, let it have its bytes without a detour."""
-        taken = self._http.__dict__.get("dataReceived")
-        if taken is not None:
-            self.dataReceived = taken  # type: ignore[method-assign]
+    # What the request tells that is served here.
 
     def answered(self, answer: bytes) -> None:
         """The request is answered: send that, and go on with the next."""
@@ -146,9 +169,41 @@ class _Channel(Protocol):
             self._serve()
             self._throttle()
 
+    def handOver(self, protocol: IProtocol) -> bytes:
+        """The connection is a protocol's, for good."""
+        self._stopLooking()
+        self._request = None
+        behind, self._data = self._data, b""
+        self._throttle()
+        self._heir = protocol
+        self.dataReceived = protocol.dataReceived  # type: ignore[method-assign]
+        protocol.makeConnection(self.transport)
+        return behind
+
     def isSecure(self) -> bool:
         """Whether it has TLS."""
         return self._secure
+
+    # Connections that nothing comes on.
+
+    def _lookIn(self, seconds: float | None) -> None:
+        if seconds is not None:
+            self._idle = self._site.reactor.callLater(seconds, self._look)
+
+    def _stopLooking(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
+
+    def _look(self) -> None:
+        """If nothing has come for long, Twisted Web ends the connection."""
+        self._idle = None
+        if self._busy or self._request is not None:
+            self._busy = False
+            self._lookIn(self._site.timeOut)
+        else:
+            self._makeWeb()
+            self._timeoutConnection()
 
     def _timeoutConnection(self) -> None:
         """Nothing has come for long, as far as Twisted Web knows."""
@@ -162,7 +217,7 @@ class _Channel(Protocol):
 
 class SocketIOSite(Site):
     """
-    A site of Twisted Web, which serves polls to its endpoints in a fraction of the time.
+    A site of Twisted Web, which serves polls to its endpoints, and begins WebSockets, in a fraction of the time.
 
     The :class:`~siotwisted.SocketIOResource` can hang anywhere in its tree, below resources that find their children as
     ``Resource`` does. There is no access log, unless ``logPath`` names one, for the URLs of polls hold session ids,
@@ -180,24 +235,27 @@ class SocketIOSite(Site):
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """A protocol for a new connection."""
-        web = super().buildProtocol(addr)
-        return web if self.logPath is not None or self.requestFactory is not Request else _Channel(self, web)
+        if self.logPath is not None or self.requestFactory is not Request:
+            return self.buildWebProtocol(addr)
+        return _Channel(self, addr)
+
+    def buildWebProtocol(self, addr: IAddress | None) -> Any:
+        """Twisted Web's own protocol for a connection."""
+        return super().buildProtocol(addr)
 
     def log(self, request: Any) -> None:
         """Write into the access log, if there is one."""
         if self.logPath is not None:
             super().log(request)
 
-    def polls(self, target: bytes) -> TransportResource | None:
-        """
-        The resource of a request's target, if that is a poll at an endpoint, or what a polling client posts.
-        """
+    def shortcut(self, target: bytes, upgrades: bool) -> TransportResource | None:
+        """The resource of a request's target, if that is an endpoint's and need not be found by Twisted Web."""
         path, _, query = target.decode("ascii").partition("?")
         segments = path.split("/")[1:]
         resource: Any = self.resource
         for place in range(len(segments) + 1):
             if isinstance(resource, SocketIOResource):
-                return None if "%" in path else resource.polls(segments[place:], parseQuery(query))
+                return None if "%" in path else resource.shortcut(segments[place:], parseQuery(query), upgrades)
             if resource.isLeaf or type(resource).getChildWithDefault is not Resource.getChildWithDefault:
                 return None
             if place < len(segments):

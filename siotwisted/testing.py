@@ -106,6 +106,9 @@ class _Wire06(_Wire):
     def packetsReceived(self, packets: Sequence[Packet]) -> None:
         """The codec is asked, and tells nobody."""
 
+    def eventReceived(self, event: list[Any]) -> None:
+        """The same."""
+
     def encode(self, packet: Packet) -> Sequence[str]:
         messages = self._codec.messages(Outgoing(packet))
         if not messages:

@@ -116,8 +116,7 @@ class Posted(NamedTuple):
     form: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """
     What a URL asks for.
 
@@ -126,7 +125,7 @@ class Route:
     :ivar transport: the transport's name, as clients call it.
     :ivar carrier: what serves it: one transport may be carried in several ways.
     :ivar sessionID: the id of the session that it belongs to; ``""`` if it asks for a new one.
-    :ivar index: the number of the callback that a JSONP request wants to be answered with; None if it has none.
+    :ivar callback: the number of the callback that a JSONP request wants to be answered with; None if it has none.
     :ivar problem: why it can't be served, if the URL tells already.
     :ivar got: how many messages of the session the client says it has; None if it says nothing.
     """
@@ -136,7 +135,7 @@ class Route:
     transport: str
     carrier: str
     sessionID: str = ""
-    index: int | None = None
+    callback: int | None = None
     problem: Problem | None = None
     got: int | None = None
 

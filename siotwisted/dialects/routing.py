@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from siotwisted.dialects.dialect import Dialect, Problem, Route
 from siotwisted.dialects.engineio import ENGINEIO_4
@@ -81,7 +80,7 @@ class Router:
         got = query.get("got")
         if route is None or got is None:
             return route
-        return replace(route, got=int(got) if _COUNT.fullmatch(got) else _NO_COUNT)
+        return route._replace(got=int(got) if _COUNT.fullmatch(got) else _NO_COUNT)
 
     def _engineIO(self, query: Mapping[str, str]) -> Route:
         """``j`` asks for JSONP, of which the digits are the callback's index."""

@@ -39,12 +39,12 @@ def _opening(sessionID: str, streaming: bool, settings: Settings) -> str:
 
 
 def _express(fault: Fault, route: Route) -> Refusal:
-    if route.index is None:
+    if route.callback is None:
         return Refusal(fault.status, fault.text)
     if route.carrier == "handshake":
-        script = jsonpError(route.index, fault.text)
+        script = jsonpError(route.callback, fault.text)
     else:
-        script = jsonp09Call(route.index, quoted(_BEGIN_ANEW.encode("ascii")))
+        script = jsonp09Call(route.callback, quoted(_BEGIN_ANEW.encode("ascii")))
     return Refusal(200, script.decode("utf-8"), "text/javascript; charset=UTF-8")
 
 

@@ -24,7 +24,7 @@ from twisted.web.http import HTTPChannel
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
-from siotwisted.admission import Admission
+from siotwisted.admission import Admission, GetHeader
 from siotwisted.dialects.dialect import Problem, Refusal, Route
 from siotwisted.errors import ProtocolError
 from siotwisted.handshake import Handshake
@@ -39,6 +39,8 @@ __all__ = [
     "abort",
     "addressText",
     "answer",
+    "fieldsOf",
+    "headerGetter",
     "isBroken",
     "isTimed",
     "lineOf",
@@ -68,6 +70,7 @@ _TIMED = re.compile(rb"[?&]t=.|/[0-9]{12,20}(?:[/?]|$)")
 #: The same, where it is one in milliseconds.
 _MILLISECONDS = re.compile(rb"(?:[?&]t=|/)([0-9]{12,20})(?:[/?&]|$)")
 
+_PHRASES = {status.value: status.phrase.encode("ascii") for status in HTTPStatus}
 #: On every answer: nobody may keep it, guess its type, or learn the session id from where a link came.
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -102,7 +105,7 @@ def onCut(request: AnyRequest, cut: Callable[[], object]) -> None:
 
 def answer(request: AnyRequest, status: int, body: str, contentType: str = "text/plain; charset=UTF-8") -> bytes:
     """Give an answer whose body is a fixed text; to be returned from a ``render`` method."""
-    request.setResponseCode(status, HTTPStatus(status).phrase.encode("ascii"))
+    request.setResponseCode(status, _PHRASES[status])
     request.setHeader("Content-Type", contentType)
     return body.encode("utf-8")
 
@@ -115,6 +118,11 @@ def header(request: AnyRequest, name: str) -> str | None:
     return b", ".join(values).decode("latin-1") if values else None
 
 
+def headerGetter(request: AnyRequest) -> GetHeader:
+    """Gives the values of a request's headers, as :func:`header` does, by their lower-case names."""
+    return request.fields.get if isinstance(request, ShortRequest) else partial(header, request)
+
+
 def parseQuery(query: str) -> dict[str, str]:
     """The fields of a URL's query; of one with too many, none, as if the client had asked for nothing."""
     try:
@@ -123,7 +131,7 @@ def parseQuery(query: str) -> dict[str, str]:
         return {}
 
 
-def _fields(request: AnyRequest) -> dict[str, str]:
+def fieldsOf(request: AnyRequest) -> dict[str, str]:
     """The headers of a request, by lower-case name."""
     if isinstance(request, ShortRequest):
         return {**request.fields}
@@ -207,13 +215,15 @@ class Post(NamedTuple):
 
         :param earlier: the last that came before, the very last first.
         """
-        known = earlier if isTimed(self.uri) else [post for post in earlier[:1] if isBroken(post.line)]
-        return any(
-            (post.uri, post.digest) == (self.uri, self.digest)
-            and post.line not in (None, self.line)
-            and self.time - post.time < _REPEATED
-            for post in known
-        )
+        for post in earlier:
+            if (
+                post.digest == self.digest
+                and post.uri == self.uri
+                and post.line not in (None, self.line)
+                and self.time - post.time < _REPEATED
+            ):
+                return isTimed(self.uri) or (post is earlier[0] and isBroken(post.line))
+        return False
 
 
 def respond(request: AnyRequest, body: bytes) -> None:
@@ -262,9 +272,9 @@ class TransportResource(Resource, ABC):
 
     def render(self, request: AnyRequest) -> int | bytes:
         """Check the request at the door, then serve it by its method."""
-        getHeader = partial(header, request)
-        setHeaders(request, self._admission.corsHeaders(getHeader, request.isSecure()))
-        refusal = self._admission.check(self._route, getHeader, request.isSecure())
+        getHeader, secure = headerGetter(request), request.isSecure()
+        setHeaders(request, self._admission.corsHeaders(getHeader, secure))
+        refusal = self._admission.check(self._route, getHeader, secure)
         if refusal is not None:
             return refuse(request, refusal)
         if request.method == b"GET":
@@ -309,7 +319,7 @@ class TransportResource(Resource, ABC):
         if request.channel is None:
             return  # the client has left
         # The server may have begun to stop meanwhile.
-        refusal = refusal or self._admission.check(self._route, partial(header, request), request.isSecure())
+        refusal = refusal or self._admission.check(self._route, headerGetter(request), request.isSecure())
         if refusal is None:
             self.admit(request, handshake)
         else:
@@ -331,7 +341,7 @@ class TransportResource(Resource, ABC):
         return Handshake(
             method=request.method.decode("latin-1"),
             path=request.path.decode("latin-1"),
-            headers=_fields(request),
+            headers=fieldsOf(request),
             query=queryOf(request),
             address=addressText(request.getClientAddress()),
             secure=request.isSecure(),
@@ -356,8 +366,10 @@ class TransportResource(Resource, ABC):
             if dialect.strict:
                 session.fail(error)
             return refuse(request, _BAD_BODY)
-        if len(payload if isinstance(payload, bytes) else payload.encode("utf-8", "surrogatepass")) > limit:
-            return refuse(request, _TOO_LARGE)
+        if len(body) > limit:  # a payload is no longer than the body that it came in
+            size = len(payload if isinstance(payload, bytes) else payload.encode("utf-8", "surrogatepass"))
+            if size > limit:
+                return refuse(request, _TOO_LARGE)
         post = Post(request.uri, hash(body), self._admission.registry.clock.seconds(), lineOf(request))
         if post.repeats(session.posted):
             self._admission.registry.log.info("session {label}: a POST came once more", label=session.label)

@@ -170,8 +170,8 @@ class JSONPTransport(XHRPollingTransport):
 
     def body(self, chunks: Sequence[bytes]) -> bytes:
         """The script that carries these pieces of a payload."""
-        assert self._route.index is not None
-        return self._route.dialect.jsonpCall(self._route.index, b"".join(chunks))
+        assert self._route.callback is not None
+        return self._route.dialect.jsonpCall(self._route.callback, b"".join(chunks))
 
 
 class XHRPollingResource(TransportResource):
@@ -206,7 +206,7 @@ class JSONPPollingResource(XHRPollingResource):
 
     def render_GET(self, request: AnyRequest) -> int | bytes:
         """Serve the poll, if it says which callback waits for the answer."""
-        if self._route.index is None:
+        if self._route.callback is None:
             return refuse(request, Refusal(400, "a JSONP poll needs the index of its callback"))
         return super().render_GET(request)
 
@@ -223,8 +223,8 @@ class HandshakeResource(TransportResource):
         session = self.session(handshake)
         text = session.opening(False)
         body, contentType = text, "text/plain; charset=UTF-8"
-        if self._route.index is not None:
-            script = self._route.dialect.jsonpCall(self._route.index, quoted(text.encode("ascii")))
+        if self._route.callback is not None:
+            script = self._route.dialect.jsonpCall(self._route.callback, quoted(text.encode("ascii")))
             body, contentType = script.decode("ascii"), "text/javascript; charset=UTF-8"
         session.expectTransport()
         self.setCookie(request, session)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from time import time
 from typing import Any, NamedTuple, Protocol
 
-from twisted.internet.interfaces import IAddress
+from twisted.internet.interfaces import IAddress, IProtocol
 from twisted.web.http import datetimeToString
 
 __all__ = ["Carrier", "ShortRequest", "readHead"]
@@ -24,7 +24,11 @@ _TARGET = re.compile(rb"/[!-~]*+")
 _FIELDS = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]++:[\t -~\x80-\xff]*+\r\n)*+")
 _FIELD = re.compile(rb"([^:]++):[ \t]*+([^\r]*+)\r\n")
 #: What needs more than reading a body of known length; or may have it, as a proxy understands it.
-_UNUSUAL = frozenset(("transfer-encoding", "expect", "upgrade", "te", "trailer"))
+_UNUSUAL = frozenset(("transfer-encoding", "expect", "te", "trailer"))
+#: What a ``Connection`` may say, and whether that needs an ``Upgrade``, which has to name WebSockets alone.
+_CONNECTIONS = {"keep-alive": None, "upgrade": "websocket", "keep-alive, upgrade": "websocket"}
+#: The head of a WebSocket's handshake is no other's, for its key is made by chance.
+_ONCE = b"Sec-WebSocket-Key:"
 #: How long a head and a body may be, in bytes, to be read here.
 _LONGEST_HEAD = 8192
 _LONGEST_BODY = 65536
@@ -39,10 +43,12 @@ class Head(NamedTuple):
 
     :ivar fields: the headers by lower-case name; several of one name are one, with commas.
     :ivar length: of the body.
+    :ivar upgrades: whether a WebSocket is asked for.
     """
 
     fields: dict[str, str]
     length: int
+    upgrades: bool
 
 
 #: What was read lately, by its bytes; None for a head that is not for us.
@@ -60,20 +66,25 @@ def _parsed(block: bytes) -> Head | None:
             return None
         fields[key] = f"{fields[key]}, {text}" if key in fields else text
     length = fields.get("content-length", "0")
-    if not _UNUSUAL.isdisjoint(fields) or fields.get("connection", "keep-alive").lower() != "keep-alive":
+    upgrade, connection = fields.get("upgrade"), fields.get("connection", "keep-alive").lower()
+    if not _UNUSUAL.isdisjoint(fields) or connection not in _CONNECTIONS:
+        return None
+    if (None if upgrade is None else upgrade.lower()) != _CONNECTIONS[connection]:
         return None
     if not (length.isascii() and length.isdigit() and len(length) < 7):
         return None
-    return Head(fields, int(length))
+    return Head(fields, int(length), upgrade is not None)
 
 
 def _head(block: bytes) -> Head | None:
     try:
         return _heads[block]
     except KeyError:
-        if len(_heads) >= _REMEMBERED:
-            _heads.clear()
-        head = _heads[block] = _parsed(block)
+        head = _parsed(block)
+        if _ONCE not in block:
+            if len(_heads) >= _REMEMBERED:
+                _heads.clear()
+            _heads[block] = head
         return head
 
 
@@ -91,6 +102,9 @@ class Carrier(Protocol):
 
     def answered(self, answer: bytes) -> None:
         """Here is the answer to the request."""
+
+    def handOver(self, protocol: IProtocol) -> bytes:
+        """Give the connection to a protocol, for good; see :meth:`ShortRequest.handOver`."""
 
 
 class ShortRequest:
@@ -152,9 +166,19 @@ class ShortRequest:
         carrier, self._carrier = self._carrier, None
         if carrier is None:
             return
-        headers = "\r\n".join([f"{name}: {value}" for name, value in self.headers.items()])
+        headers = "\r\n".join(map(": ".join, self.headers.items()))
         parts = (b"HTTP/1.1 ", self._status, b"\r\nDate: ", _date(), b"\r\n", headers.encode("latin-1"))
         carrier.answered(b"".join((*parts, b"\r\n\r\n", self._answer)))
+
+    def handOver(self, protocol: IProtocol) -> bytes:
+        """
+        Give the connection to a protocol, for good.
+
+        :return: what came behind the request.
+        """
+        carrier, self._carrier = self._carrier, None
+        assert carrier is not None
+        return carrier.handOver(protocol)
 
     def abort(self) -> None:
         """Cut the connection."""
@@ -181,12 +205,12 @@ def _date() -> bytes:
     return _dated[1]
 
 
-def readHead(data: bytes) -> tuple[bytes, bytes, dict[str, str], int, int] | None:
+def readHead(data: bytes) -> tuple[bytes, bytes, Head, int, int] | None:
     """
     Read the head of a request of HTTP/1.1, if all of it is there.
 
-    :return: the method, the target, the headers by lower-case name, and where in the data the body begins and ends;
-        None if it is for Twisted Web.
+    :return: the method, the target, the headers, and where in the data the body begins and ends; None if it is for
+        Twisted Web.
     """
     line = data.find(b"\r\n")
     end = data.find(b"\r\n\r\n", line)
@@ -199,4 +223,6 @@ def readHead(data: bytes) -> tuple[bytes, bytes, dict[str, str], int, int] | Non
     head = _head(data[line + 2 : end + 2])
     if head is None or head.length > (_LONGEST_BODY if method == b"POST" else 0):
         return None
-    return method, target, head.fields, end + 4, end + 4 + head.length
+    if head.upgrades and method != b"GET":
+        return None
+    return method, target, head, end + 4, end + 4 + head.length

@@ -9,15 +9,18 @@ the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from http import HTTPStatus
 from typing import Any, Protocol, cast
 from urllib.parse import unquote, urlsplit
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
-from autobahn.wamp.types import TransportDetails
 from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflateOfferAccept
+from autobahn.websocket.protocol import TrafficStats
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
+from autobahn.websocket.utf8validator import Utf8Validator
 from autobahn.websocket.xormasker import create_xor_masker  # type: ignore[attr-defined]
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, ISSLTransport, ITCPTransport
@@ -34,7 +37,8 @@ from siotwisted.packets import Reason
 from siotwisted.session import Session
 from siotwisted.transports.http import addressText, parseQuery
 from siotwisted.transports.immediate import takesAtOnce, writeAtOnce
-from siotwisted.wire.websocketframe import binaryFrame, deflatedFrame, textFrame
+from siotwisted.transports.readiness import ReadySet
+from siotwisted.wire.websocketframe import deflatedFrame, frame
 
 __all__ = ["NO_BODY", "HasAdmission", "SocketIOWebSocketFactory", "SocketIOWebSocketProtocol"]
 
@@ -56,6 +60,27 @@ _MAX_FRAGMENTS = 4096
 _LARGE = 1536
 
 
+#: What Autobahn finds out from a handshake, for one that it has not read.
+_OPENED = {
+    "inside_message": False,
+    "current_frame": None,
+    "websocket_version": 13,
+    "websocket_extensions_in_use": (),
+    "websocket_protocol_in_use": None,
+}
+
+
+def _beginning(value: Any) -> Any:
+    """
+    What stands in a class for something that each connection would have of its own: what can change is made when it is
+    asked for, which most connections never do.
+    """
+    if isinstance(value, (deque, Deferred, TrafficStats, Utf8Validator)):
+        make = type(value)
+        return cached_property(lambda _: make())
+    return staticmethod(value) if callable(value) else value
+
+
 class HasAdmission(Protocol):
     """What the factory needs of a :class:`~siotwisted.SocketIO`."""
 
@@ -69,42 +94,63 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
     """
     One WebSocket, as a transport of a session, or as one that the client tries out.
 
+    What it is at its beginning is in its class, so that thousands of them that say nothing take little memory.
+
     :ivar admitted: what a resource found out about the request before; None if the protocol has to.
+    :ivar ready: whether it takes bytes now: it is open, and the client reads fast enough.
     """
 
     factory: SocketIOWebSocketFactory
     transport: Any  #: TCP, TLS or UNIX
     maxMessagePayloadSize: int
+    openHandshakeTimeout: float
     form: str = "websocket"
     streaming = True
     messages = True
     takesBytes = True
+    admitted: tuple[Route, Handshake | None] | None = None
+    ready: bool = False
+    #: A message in a frame, compressed if that was agreed upon and it is long enough.
+    dress: Callable[[str | bytes], bytes] = staticmethod(frame)
+    _session: Session | None = None
+    _decision: Deferred[Refusal | None] | None = None
+    _closing: IDelayedCall | None = None
+    _fragments = 0
+    #: From how many bytes on a message is compressed; None for never.
+    _threshold: int | None = None
+    #: Whether bytes can be handed to the transport without waiting for the reactor.
+    _atOnce = False
+    #: The descriptor that it is known by in the set of those that are read together.
+    _number: int | None = None
+    _lost = False
 
     def __init__(self) -> None:
-        super().__init__()
-        self.admitted: tuple[Route, Handshake | None] | None = None
-        self._session: Session | None = None
-        self._decision: Deferred[Refusal | None] | None = None
-        self._closing: IDelayedCall | None = None
-        self._fragments = 0
-        #: From how many bytes on a message is compressed; None for never.
-        self._threshold: int | None = None
-        #: Whether bytes can be handed to the transport without waiting for the reactor.
-        self._atOnce = False
-        self._lost = False
-        self._paused = False
+        """Autobahn's own beginning is in the class; see :meth:`SocketIOWebSocketFactory.setProtocolOptions`."""
 
     def connectionMade(self) -> None:
         """
         Begin to speak. Autobahn would ask any transport that has TLS below it for details of it, which one that is
         wrapped does not know, and which nobody needs here.
         """
-        self.secure = ISSLTransport.providedBy(self.transport)
-        self.peer = addressText(self.transport.getPeer())
-        self._transport_details = TransportDetails(peer=self.peer, is_server=True, is_secure=False)
-        if ITCPTransport.providedBy(self.transport):
+        self._atOnce = takesAtOnce(self.transport)
+        if self._atOnce or ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)
-        self._connectionMade()
+        self.factory.countConnections += 1
+        if self.admitted is None:
+            self.secure = ISSLTransport.providedBy(self.transport)
+            self.openHandshakeTimeoutCall = self.factory._batched_timer.call_later(
+                self.openHandshakeTimeout, self.onOpenHandshakeTimeout
+            )
+
+    def open(self, response: bytes) -> None:
+        """
+        Be a WebSocket, whose handshake was read already, as it is with Autobahn once that has read one.
+
+        :param response: the answer to the handshake, without extensions.
+        """
+        self._transmit(response)
+        self.state = self.STATE_OPEN
+        self.onOpen()
 
     def dataReceived(self, data: bytes) -> None:
         """
@@ -252,7 +298,11 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
         if self._perMessageCompress is not None:
             self._threshold = self.factory.admission.registry.config.perMessageDeflate
             self.form = "deflated websocket"
-        self._atOnce = takesAtOnce(self.transport)
+            self.dress = self._dressDeflated
+        self.ready = True
+        if self._atOnce and self.factory.readySet is not None:
+            self._number = self.transport.fileno()
+            self.factory.readySet.add(self.transport)
         self._session = self.factory.admission.join(route, handshake)
         self.transport.registerProducer(self, True)
         if route.dialect.upgrades and route.sessionID:
@@ -299,6 +349,10 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The TCP connection is gone."""
         self._lost = True
+        self.ready = False
+        if self._number is not None and self.factory.readySet is not None:
+            self.factory.readySet.discard(self._number)
+            self._number = None
         super().connectionLost(reason)
         self.is_open = self.is_closed = None  # their results are this protocol: a cycle
         if self._decision is not None:
@@ -309,27 +363,22 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
 
     # The server's side.
 
-    @property
-    def ready(self) -> bool:
-        """Whether it takes bytes now."""
-        return not self._paused and self.state == self.STATE_OPEN
-
-    def dress(self, data: str | bytes) -> bytes:
-        """A message in a frame, compressed if that was agreed upon and it is long enough."""
-        binary = isinstance(data, bytes)
+    def _dressDeflated(self, data: str | bytes) -> bytes:
         payload = data if isinstance(data, bytes) else data.encode("utf-8")
         if self._threshold is not None and len(payload) >= self._threshold:
-            return deflatedFrame(payload, binary)
-        return binaryFrame(payload) if binary else textFrame(payload)
+            return deflatedFrame(payload, isinstance(data, bytes))
+        return frame(data)
 
     def write(self, chunks: Sequence[bytes], binary: bool = False) -> None:
         """Send messages, together."""
         if self.state == self.STATE_OPEN:
-            data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-            if self._atOnce:
-                writeAtOnce(self.transport, data)
-            else:
-                self.transport.write(data)
+            self._transmit(chunks[0] if len(chunks) == 1 else b"".join(chunks))
+
+    def _transmit(self, data: bytes) -> None:
+        if self._atOnce:
+            writeAtOnce(self.transport, data)
+        else:
+            self.transport.write(data)
 
     def tells(self, answered: ISessionTransport) -> bool | None:
         """A WebSocket is no poll."""
@@ -355,7 +404,13 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
     def sendCloseFrame(self, *args: Any, **kwargs: Any) -> None:
         """Say goodbye, for whatever reason Autobahn or we have; one who ignores it is cut after ``closeTimeout``."""
         super().sendCloseFrame(*args, **kwargs)
+        self.ready = False
         self._cutOffLater()
+
+    def dropConnection(self, abort: bool = False) -> None:
+        """End the TCP connection."""
+        self.ready = False
+        super().dropConnection(abort)
 
     def _cutOffLater(self) -> None:
         if self._closing is None and not self._lost:
@@ -372,17 +427,17 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
 
     def pauseProducing(self) -> None:
         """The client reads too slowly."""
-        self._paused = True
+        self.ready = False
 
     def resumeProducing(self) -> None:
         """The client has read what was written."""
-        self._paused = False
+        self.ready = self.state == self.STATE_OPEN
         if self._session is not None:
             self._session.transportReady()
 
     def stopProducing(self) -> None:
         """The connection is lost, as :meth:`onClose` tells too."""
-        self._paused = True
+        self.ready = False
 
 
 class SocketIOWebSocketFactory(WebSocketServerFactory):
@@ -401,6 +456,7 @@ class SocketIOWebSocketFactory(WebSocketServerFactory):
         self.admission = sio.admission
         self._prefix = f"/{path.strip('/')}/".replace("//", "/")
         config = self.admission.registry.config
+        self.readySet = ReadySet.make(self.admission.registry.clock)
         super().__init__(server="", reactor=self.admission.registry.clock)
         self.setProtocolOptions(
             webStatus=False,
@@ -417,17 +473,22 @@ class SocketIOWebSocketFactory(WebSocketServerFactory):
         """
         Change Autobahn's options, for connections to come.
 
-        Their protocols have them from their class: otherwise Autobahn copies each of the thirty to each connection, and
-        writes them all into a debug line that nobody sees, which is a third of the cost of a connection.
+        Their protocols have them, and all else that a connection begins with, from their class: Autobahn would set a
+        hundred attributes of each connection, and write the options into a debug line that nobody sees, which is a
+        third of the cost of a connection, and more than half of its memory.
         """
         super().setProtocolOptions(*args, **kwargs)
         base = type(self).protocol
-        options = {name: getattr(self, name) for name in base.CONFIG_ATTRS}
-        methods = {name: staticmethod(option) for name, option in options.items() if callable(option)}
-        self.protocol = cast(
-            "type[SocketIOWebSocketProtocol]",
-            type(base.__name__, (base,), {**options, **methods, "CONFIG_ATTRS": ()}),
-        )
+        first = base()
+        WebSocketServerProtocol.__init__(first)
+        first.factory, first.peer = self, ""
+        WebSocketServerProtocol._connectionMade(first)
+        self.countConnections -= 1
+        if first.openHandshakeTimeoutCall is not None:
+            first.openHandshakeTimeoutCall.cancel()
+        beginning = {name: _beginning(value) for name, value in vars(first).items() if name != "factory"}
+        fixed = {"openHandshakeTimeoutCall": None, "CONFIG_ATTRS": (), **_OPENED}
+        self.protocol = cast("type[SocketIOWebSocketProtocol]", type(base.__name__, (base,), {**beginning, **fixed}))
 
     def _acceptCompression(self, offers: Sequence[object]) -> PerMessageDeflateOfferAccept | None:
         """

@@ -1,9 +1,13 @@
 """
-The resource of ``websocket`` and ``flashsocket``: how a request of Twisted Web becomes a WebSocket.
+The resource of ``websocket`` and ``flashsocket``: how a request becomes a WebSocket.
 """
 
 from __future__ import annotations
 
+import re
+from binascii import b2a_base64
+from collections.abc import Mapping
+from hashlib import sha1
 from typing import Any
 
 from twisted.internet.interfaces import IPushProducer
@@ -14,12 +18,20 @@ from twisted.web.server import Request
 from siotwisted.admission import Admission
 from siotwisted.dialects.dialect import Problem, Refusal, Route
 from siotwisted.handshake import Handshake
-from siotwisted.transports.http import AnyRequest, TransportResource, header, refuse
+from siotwisted.transports.http import AnyRequest, TransportResource, fieldsOf, header, refuse
+from siotwisted.transports.shortcut import ShortRequest
 from siotwisted.transports.websocket import NO_BODY, SocketIOWebSocketFactory, SocketIOWebSocketProtocol
 
-__all__ = ["WebSocketResource", "takeOver"]
+__all__ = ["WebSocketResource"]
 
 _NO_HTTP_1 = Refusal(400, "WebSockets need HTTP/1.1")
+
+#: The key of a handshake, and what a server makes of it (RFC 6455, section 4.2.2).
+_KEY = re.compile("[A-Za-z0-9+/]{22}==")
+_MAGIC = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+#: The extensions that browsers and Node.js offer, and none that asks for more than to be ignored.
+_OFFERS = (None, "permessage-deflate", "permessage-deflate; client_max_window_bits")
 
 
 class WebSocketResource(TransportResource):
@@ -35,7 +47,8 @@ class WebSocketResource(TransportResource):
 
     def render_GET(self, request: AnyRequest) -> int | bytes:
         """Serve a WebSocket's opening handshake, and nothing else."""
-        assert isinstance(request, Request), "upgrades are for Twisted Web"
+        if isinstance(request, ShortRequest):
+            return super().render_GET(request)  # it is no other, or it had not come here
         headers = request.requestHeaders
         upgrades = ",".join(headers.getRawHeaders("Upgrade", []))
         if "websocket" not in [each.strip().lower() for each in upgrades.split(",")]:
@@ -56,32 +69,34 @@ class WebSocketResource(TransportResource):
 
     def admit(self, request: AnyRequest, handshake: Handshake | None) -> None:
         """Make the connection a WebSocket, which joins its session when the handshake is done."""
-        assert isinstance(request, Request), "upgrades are for Twisted Web"
         protocol = self._factory.buildProtocol(request.getClientAddress())
         assert isinstance(protocol, SocketIOWebSocketProtocol)
         protocol.admitted = self._route, handshake
-        takeOver(request, protocol)
+        if isinstance(request, ShortRequest):
+            behind = request.handOver(protocol)
+        else:
+            behind = _takeOver(request, protocol)
+        compresses = self._admission.registry.config.perMessageDeflate is not None
+        _receive(protocol, request.uri, fieldsOf(request), compresses)
+        if behind:
+            protocol.dataReceived(behind)
 
 
-def takeOver(request: Request, protocol: SocketIOWebSocketProtocol) -> None:
+def _takeOver(request: Request, protocol: SocketIOWebSocketProtocol) -> bytes:
     """
-    Give a protocol the connection of a request, for good, as if it had read the request itself.
+    Give a protocol the connection of a request, for good.
 
-    What came behind the request, in the same segment or while the application was asked, follows it.
+    :return: what came behind the request, in the same segment or while the application was asked.
     """
     channel: Any = request.channel  # an HTTPChannel, whose methods the protocol's take the place of
     transport = channel.transport
     channel.setTimeout(None)
     transport.unregisterProducer()
-    head = [b"%b %b HTTP/1.1" % (request.method, request.uri)]
-    head += [
-        b"%b: %b" % (name, value)
-        for name, values in request.requestHeaders.getAllRawHeaders()
-        for value in values
-        if name.lower() != b"origin"  # which was checked, and may be none to Autobahn
-    ]
     behind = b"".join(channel._dataBuffer)
     channel._dataBuffer.clear()
+    producer = IPushProducer(transport, None)
+    if behind and producer is not None:
+        producer.resumeProducing()  # which the channel has paused, for the answer
     connectionLost = channel.connectionLost
 
     def lost(reason: Failure) -> None:
@@ -94,7 +109,46 @@ def takeOver(request: Request, protocol: SocketIOWebSocketProtocol) -> None:
     channel.dataReceived = channel.rawDataReceived = protocol.dataReceived
     channel.connectionLost = lost
     protocol.makeConnection(transport)
-    protocol.dataReceived(b"\r\n".join(head) + b"\r\n\r\n" + behind)
-    producer = IPushProducer(transport, None)
-    if behind and producer is not None:
-        producer.resumeProducing()
+    return behind
+
+
+def _receive(protocol: SocketIOWebSocketProtocol, uri: bytes, fields: Mapping[str, str], compresses: bool) -> None:
+    """
+    Give a protocol, which has its connection, the handshake that came there.
+
+    The usual handshake is answered here, in a tenth of the time that Autobahn takes; it gets any other.
+
+    :param fields: the headers by lower-case name, of a request that asks for a WebSocket and has no body.
+    :param compresses: whether messages are compressed if the client wants it.
+    """
+    answer = None if compresses else _answer(fields)
+    if answer is not None:
+        protocol.open(answer)
+        return
+    head = [b"GET %b HTTP/1.1" % uri]
+    head += [
+        f"{name}: {value}".encode("latin-1")
+        for name, value in fields.items()
+        if name != "origin"  # which was checked, and may be none to Autobahn
+    ]
+    protocol.dataReceived(b"\r\n".join(head) + b"\r\n\r\n")
+
+
+def _answer(fields: Mapping[str, str]) -> bytes | None:
+    """The answer to a handshake that asks for nothing but a WebSocket; None for any other."""
+    key = fields.get("sec-websocket-key", "")
+    if (
+        fields.get("sec-websocket-version") != "13"
+        or fields.get("upgrade", "").lower() != "websocket"
+        or fields.get("connection", "").lower() not in ("upgrade", "keep-alive, upgrade")
+        or fields.get("sec-websocket-extensions") not in _OFFERS
+        or "sec-websocket-protocol" in fields
+        or _KEY.fullmatch(key) is None
+        or _HOST.fullmatch(fields.get("host", "")) is None
+    ):
+        return None
+    accept = b2a_base64(sha1((key + _MAGIC).encode("ascii")).digest(), newline=False)
+    return (
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: %b\r\n\r\n" % accept
+    )

@@ -15,10 +15,6 @@ from siotwisted.errors import EncodeError, ProtocolError
 __all__ = ["Place", "places", "putBack", "takeOut"]
 
 
-#: What neither holds bytes nor is changed.
-_ATOMS = frozenset((str, int, bool, type(None)))
-
-
 class Place(NamedTuple):
     """Where a placeholder is, and which attachment belongs there."""
 
@@ -29,8 +25,7 @@ class Place(NamedTuple):
 
 def takeOut(data: object) -> tuple[Any, Sequence[bytes]]:
     """
-    A copy of ``data`` with placeholders for its bytes, and the bytes, depth first; a flat list without any is its own
-    copy.
+    A copy of ``data`` with placeholders for its bytes, and the bytes, depth first.
 
     Bytes that stand there twice are two attachments. A number that is not finite becomes ``None``, as in JavaScript.
     Data of an application that looks like a placeholder stays as it is, and a client will take it for one if there are
@@ -38,8 +33,6 @@ def takeOut(data: object) -> tuple[Any, Sequence[bytes]]:
 
     :raises EncodeError: if ``data`` nests too deep, or contains itself.
     """
-    if type(data) is list and _ATOMS.issuperset(map(type, data)):
-        return data, ()  # as most events are
     attachments: list[bytes] = []
 
     def copy(value: Any) -> Any:

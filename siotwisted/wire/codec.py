@@ -14,7 +14,7 @@ To write a codec of one's own: a subclass of :class:`Codec` with a :attr:`~Codec
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from functools import partial
 from itertools import count
 from typing import ClassVar, NamedTuple
@@ -189,12 +189,17 @@ class BaseCodec(ABC):
 
     def size(self, outgoing: Outgoing) -> int:
         """
-        How many bytes the messages of a packet have; 0 if there is nothing to say.
+        How many bytes the messages of a packet have, or their frames on a WebSocket; 0 if there is nothing to say.
 
         :raises UnsupportedByClient: if the protocol has no words for it.
         """
-        size: int | None = outgoing.forms.get(self._size)
-        return self._say(outgoing) if size is None else size
+        frame: bytes | None = outgoing.forms.get(self._form)
+        if frame is None:
+            if self.transport is None or not self.transport.messages:
+                size: int | None = outgoing.forms.get(self._size)
+                return self._say(outgoing) if size is None else size
+            frame = outgoing.forms[self._form] = self._dressMessages(outgoing)
+        return len(frame)
 
     def said(self, outgoing: Outgoing) -> Sequence[str | bytes]:
         """The messages of a packet, made once for all sessions of this key; otherwise as :meth:`size`."""
@@ -225,10 +230,10 @@ class BaseCodec(ABC):
         transport = self.transport
         assert transport is not None
         if transport.messages:  # as :meth:`dressed`, for what most clients are on
-            form, chunks = self._form, []
-            for outgoing in outgoings:
-                chunks.append(outgoing.forms.get(form) or outgoing.form(form, self._dressMessages))
-            transport.write(chunks)
+            form = self._form
+            transport.write(
+                [outgoing.forms.get(form) or outgoing.form(form, self._dressMessages) for outgoing in outgoings]
+            )
         else:
             transport.write(*self.dressed(outgoings))
 
@@ -312,7 +317,7 @@ class Codec(BaseCodec):
         """
 
     @abstractmethod
-    def decode(self, payload: str, form: bool = False) -> Iterator[Packet]:
+    def decode(self, payload: str, form: bool = False) -> Iterable[Packet]:
         """
         The packets of one payload: one request body, or one WebSocket message. A payload is whole: no state is kept.
 
@@ -325,7 +330,7 @@ class Codec(BaseCodec):
         """The one frame of a packet; see :meth:`BaseCodec.messages`."""
         if outgoing.packet.kind in _UNSAID:
             return ()
-        frame = self.encode(outgoing.form("0.6", _simple))
+        frame = self.encode(_simple(outgoing))
         return (frame,) if frame else ()
 
     def piece(self, outgoing: Outgoing, style: str) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from siotwisted.errors import EncodeError, ProtocolError, UnsupportedByClient
 from siotwisted.handshake import Handshake
@@ -17,6 +17,7 @@ from siotwisted.outgoing import Outgoing
 from siotwisted.packets import Kind, Packet
 from siotwisted.wire import engine3, engine4, sio45, siomsgpack
 from siotwisted.wire.codec import BaseCodec
+from siotwisted.wire.jsontext import loads
 from siotwisted.wire.wrappings import readQuery
 
 __all__ = [
@@ -30,12 +31,19 @@ __all__ = [
     "SocketIO5MessagePackCodec",
 ]
 
+_EVENT = Kind.EVENT  # Python 3.11 takes three times as long to look it up in its class
 #: The packets of Engine.IO itself. What they carry is text.
 _ENGINE = frozenset((Kind.OPEN, Kind.CLOSE, Kind.PING, Kind.PONG, Kind.UPGRADE, Kind.NOOP))
 
 
 class Parser(Protocol):
-    """What the messages of Engine.IO carry."""
+    """
+    What the messages of Engine.IO carry.
+
+    :ivar events: whether an event of the root namespace, without bytes or a number, is one text: ``2``, and its JSON.
+    """
+
+    events: bool
 
     def encode(self, outgoing: Outgoing) -> Sequence[str | bytes]:
         """The messages that say a packet."""
@@ -43,12 +51,14 @@ class Parser(Protocol):
     def receive(self, message: str | bytes) -> Packet | None:
         """The packet that a message completes, if it does."""
 
-    def event(self, outgoing: Outgoing) -> str:
-        """What :meth:`encode` makes of an event, if that is one text and quickly said; else ``""``."""
+    def readEvent(self, message: str) -> list[Any] | None:
+        """The event in a WebSocket message that begins with ``42["``; None if it has to be read as any other."""
 
 
 class PlainParser:
     """Engine.IO alone: a message is a message, text or bytes."""
+
+    events = False
 
     def encode(self, outgoing: Outgoing) -> Sequence[str | bytes]:
         """
@@ -67,9 +77,8 @@ class PlainParser:
         """The message itself."""
         return Packet(Kind.MESSAGE, message)
 
-    def event(self, outgoing: Outgoing) -> str:
+    def readEvent(self, message: str) -> None:
         """There are none."""
-        return ""
 
 
 def _asEvent(outgoing: Outgoing) -> tuple[Packet, str]:
@@ -84,6 +93,8 @@ def _asEvent(outgoing: Outgoing) -> tuple[Packet, str]:
 
 class JSONParser4:
     """Revisions 3 and 4 of Socket.IO, which clients 1.x and 2.x speak: JSON, with attachments."""
+
+    events = True
 
     _revision: ClassVar[int] = 4
 
@@ -104,12 +115,12 @@ class JSONParser4:
             return None
         return packet.data.get("data", packet.data["message"])
 
-    def event(self, outgoing: Outgoing) -> str:
-        """Nearly all packets: an event without attachments, in the root namespace, that wants no answer."""
-        kind, data, namespace, number = outgoing.packet
-        if kind is not Kind.EVENT or namespace != "/" or number is not None or outgoing.attachments or outgoing.stamp:
-            return ""
-        return "2" + outgoing.text if outgoing.text.isascii() and data[0] not in sio45.RESERVED else ""
+    def readEvent(self, message: str) -> list[Any] | None:
+        """The event in a WebSocket message that begins with ``42["``, unless it is reserved, or bytes are due."""
+        if self._decoder.due:
+            return None
+        event: list[Any] = loads(message[2:])
+        return None if event[0] in sio45.RESERVED else event
 
     def receive(self, message: str | bytes) -> Packet | None:
         """The packet that a message completes. A query behind a namespace is the data of the connect."""
@@ -169,6 +180,8 @@ class JSONParser5(JSONParser4):
 class MessagePackParser:
     """Revision 5 in MessagePack: every packet is one message of bytes."""
 
+    events = False
+
     def encode(self, outgoing: Outgoing) -> Sequence[str | bytes]:
         """The message of a packet."""
         return (siomsgpack.encode(_asEvent(outgoing)[0]),)
@@ -183,9 +196,8 @@ class MessagePackParser:
             raise ProtocolError("text, where packets are bytes")
         return siomsgpack.decode(message)
 
-    def event(self, outgoing: Outgoing) -> str:
+    def readEvent(self, message: str) -> None:
         """They are bytes."""
-        return ""
 
 
 class EngineCodec(BaseCodec):
@@ -230,18 +242,48 @@ class EngineCodec(BaseCodec):
         """The WebSocket messages of a packet. A WebSocket is closed, rather than to say that it will be."""
         if outgoing.packet.kind is Kind.CLOSE:
             return ()
-        if event := self._parser.event(outgoing):
-            return ("4" + event,)
+        if event := self._event(outgoing):
+            return (event,)
         return [self.encodeMessage(packet) for packet in self.packets(outgoing)]
 
     def messageReceived(self, message: str | bytes) -> None:
         """Read a WebSocket message, and hand its packet to the receiver, or none if it completes none."""
-        if message[:1] == "4" and message.isascii():  # nearly all of them
-            packet = self._parse(message[1:])
-        else:
-            frame = self.decodeMessage(message)
-            packet = self._parse(frame.data) if frame.kind is Kind.MESSAGE else frame
+        if message[:4] == '42["':  # nearly all of them
+            event = self._parser.readEvent(message)  # type: ignore[arg-type]  # it is text, as it begins so
+            if event is not None:
+                self._receiver.eventReceived(event)
+                return
+        self._packetReceived(message)
+
+    def _packetReceived(self, message: str | bytes) -> None:
+        frame = self.decodeMessage(message)
+        packet = self._parse(frame.data) if frame.kind is Kind.MESSAGE else frame
         self._receiver.packetsReceived(() if packet is None else (packet,))
+
+    def _event(self, outgoing: Outgoing) -> str:
+        """
+        The one message of nearly all packets: an event of the root namespace, without bytes, that wants no answer. It
+        is ``""`` for any other, and for one that isn't ASCII, which some clients want to have differently.
+        """
+        kind, data, namespace, number = outgoing.packet
+        if (
+            kind is _EVENT
+            and namespace == "/"
+            and number is None
+            and self._parser.events
+            and not outgoing.stamp
+            and not outgoing.attachments
+            and outgoing.text.isascii()
+            and data[0] not in sio45.RESERVED
+        ):
+            return "42" + outgoing.text
+        return ""
+
+    def _dressMessages(self, outgoing: Outgoing) -> bytes:
+        event = self._event(outgoing)
+        if event:
+            return self.transport.dress(event)  # type: ignore[union-attr]  # there is one, or nothing is dressed
+        return super()._dressMessages(outgoing)
 
     def readProbe(self, message: str | bytes) -> Packet:
         """The packet of a message on a WebSocket that the client tries out."""
@@ -297,7 +339,16 @@ class EngineIO4Codec(EngineCodec):
 
     def piece(self, outgoing: Outgoing, style: str) -> bytes:
         """The packets of Engine.IO that say a packet, in a payload."""
+        if event := self._event(outgoing):
+            return event.encode()
         return engine4.encodePayload(self.packets(outgoing)).encode("utf-8")
+
+    def dataReceived(self, payload: str | bytes, form: bool = False) -> None:
+        """Read a payload; see :meth:`BaseCodec.dataReceived`. One that is an event alone is as on a WebSocket."""
+        if payload[:4] == '42["' and "\x1e" not in payload:
+            self.messageReceived(payload)
+        else:
+            super().dataReceived(payload, form)
 
     def read(self, payload: str | bytes, form: bool = False) -> Iterator[Packet]:
         """The packets of a payload, which is text."""
@@ -396,6 +447,13 @@ class SocketIO3Codec(EngineIO3Codec):
         super().__init__(receiver)
         #: Whether the client is known to be none of those.
         self._plain = False
+
+    def messageReceived(self, message: str | bytes) -> None:
+        """See :meth:`EngineCodec.messageReceived`."""
+        if message.isascii():
+            super().messageReceived(message)
+        else:
+            self._packetReceived(message)
 
     def decodeMessage(self, message: str | bytes) -> Packet:
         """A WebSocket message as a packet."""

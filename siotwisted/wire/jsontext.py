@@ -7,7 +7,7 @@ What a browser can't parse is never written (``NaN``, raw surrogates), and what 
 msgspec does nearly all of the work, in a fraction of the standard library's time. It reads the same values, large
 integers among them, and refuses the same texts, but for the lone surrogates that browsers escape: whatever it
 refuses, the standard library has the last word about. It writes more than JSON can hold (bytes, dates, NaN as null), so
-only lists of text and whole numbers, as most events are, are left to it.
+only lists of text and whole numbers, as most events are, are left to it: see :func:`dumpsFlat`.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ import msgspec
 
 from siotwisted.errors import EncodeError, ProtocolError
 
-__all__ = ["MAX_DEPTH", "dumps", "loads"]
+__all__ = ["MAX_DEPTH", "dumps", "dumpsFlat", "loads"]
 
 #: How deep arrays and objects may nest in JSON that a peer sends.
 MAX_DEPTH = 64
+#: A text of fewer characters may be read before it is known how deep it nests: it can't use up the stack.
+_SHORT = 1024
 
 #: A string, or what might have become one: unless an open end matches too, each quote would be tried to the end.
 _STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
@@ -53,6 +55,26 @@ _decode = msgspec.json.Decoder().decode
 _ATOMS = frozenset((str, int, bool, type(None)))
 
 
+def _isFlat(value: object) -> bool:
+    """Whether it is a list of text and whole numbers, as most events are."""
+    if type(value) is not list:
+        return False
+    for item in value:  # a generator costs more than what it would do
+        if type(item) not in _ATOMS:
+            return False
+    return True
+
+
+def dumpsFlat(value: object) -> str:
+    """What :func:`dumps` writes of a list of text and whole numbers; ``""`` if it is not so simple."""
+    if not _isFlat(value):
+        return ""
+    try:
+        return _encode(value).decode()
+    except ValueError:  # lone surrogates
+        return ""
+
+
 def dumps(value: object) -> str:
     """
     Write a value as compact JSON that UTF-8 can carry.
@@ -62,11 +84,9 @@ def dumps(value: object) -> str:
     :param value: anything that JSON can hold.
     :raises EncodeError: for a value that JSON can't hold: bytes, ``NaN``, an infinity, a cycle, an unknown type.
     """
-    if type(value) is list and _ATOMS.issuperset(map(type, value)):
-        try:
-            return _encode(value).decode("utf-8")
-        except ValueError:
-            pass
+    flat = dumpsFlat(value)
+    if flat:
+        return flat
     try:
         text = _encodeSlowly(value)
         if not text.isascii():
@@ -93,13 +113,16 @@ def loads(text: str) -> Any:
 
     :raises ProtocolError: if it is not JSON, or nests too deep, or holds a number that Python can't hold.
     """
-    if _tooDeep(text):
+    short = len(text) < _SHORT
+    if not short and _tooDeep(text):
         raise ProtocolError("JSON nested too deep")
     try:
-        return _decode(text)
-    except ValueError:
-        pass
-    try:
-        return _decodeSlowly(text)
-    except (ValueError, RecursionError) as error:
-        raise ProtocolError("bad JSON") from error
+        value = _decode(text)
+    except (ValueError, RecursionError):
+        try:
+            value = _decodeSlowly(text)
+        except (ValueError, RecursionError) as error:
+            raise ProtocolError("bad JSON") from error
+    if short and not _isFlat(value) and _tooDeep(text):
+        raise ProtocolError("JSON nested too deep")
+    return value

@@ -15,7 +15,7 @@ Wire facts: the client of npm socket.io 0.6.18 and its server, run.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from siotwisted.errors import EncodeError
 from siotwisted.outgoing import Outgoing
@@ -58,8 +58,15 @@ class SIOCodec(Codec):
             return ""
         raise EncodeError(f"Socket.IO 0.6 has no words for {kind.value}")
 
-    def decode(self, payload: str, form: bool = False) -> Iterator[Packet]:
+    def decode(self, payload: str, form: bool = False) -> Iterable[Packet]:
         """The packets of one payload; see :meth:`Codec.decode <siotwisted.wire.codec.Codec.decode>`."""
+        if payload.isascii():
+            head = _HEADER.match(payload)
+            if head is not None and int(head[1]) == len(payload) - head.end():
+                return (self._packet(payload[head.end() :]),)  # one frame, as nearly always
+        return self._frames(payload, form)
+
+    def _frames(self, payload: str, form: bool) -> Iterator[Packet]:
         for _, data in cutFrames(payload, form, _HEADER, _END, ""):
             yield self._packet(data)
 

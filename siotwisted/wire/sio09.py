@@ -115,6 +115,20 @@ def _word(words: tuple[str, ...], word: str) -> str:
     return str(words.index(word)) if word in words else ""
 
 
+def _plainEvent(data: list[Any], text: str) -> str:
+    """
+    The packet of an event of ``/`` that wants no answer, as :func:`encode` writes it, if it is quickly said; else
+    ``""``.
+
+    :param text: the JSON of the data, ``["NAME",ARGUMENTS]``.
+    """
+    name = data[0]
+    if not name.isalnum() or not text.isascii() or "\\" in text:
+        return ""
+    arguments = text[len(name) + 4 :]
+    return f'5:::{{"name":"{name}","args":[{arguments}}}' if arguments else f'5:::{{"name":"{name}"}}'
+
+
 def _dataOf(packet: Packet) -> str:
     """What follows the endpoint; ``""`` if nothing does."""
     kind, data = packet.kind, packet.data
@@ -267,6 +281,10 @@ class SocketIO09Codec(BaseCodec):
             return ()
         if outgoing.attachments:
             raise UnsupportedByClient("clients before 1.0 take no bytes")
+        if kind is Kind.EVENT and not number and not self._endpoints and namespace == "/":
+            event = _plainEvent(data, outgoing.text)
+            if event:
+                return (event,)
         if kind in (Kind.JSON, Kind.EVENT, Kind.ACK):
             data, _ = takeOut(data)
         elif kind in (Kind.CONNECT, Kind.HEARTBEAT):
@@ -285,6 +303,17 @@ class SocketIO09Codec(BaseCodec):
         """The packet as it is, or in a frame."""
         text = "".join(map(str, self.said(outgoing)))
         return (framed(text) if text and style == "framed" else text).encode("utf-8")
+
+    def dataReceived(self, payload: str | bytes, form: bool = False) -> None:
+        """Read a payload; see :meth:`BaseCodec.dataReceived`. Nearly all are an event of ``/`` without an answer."""
+        if payload[:5] == "5:::{" and not form:
+            self._receiver.eventReceived(_event(loads(payload[4:])))  # type: ignore[arg-type]  # text, as it begins so
+        else:
+            super().dataReceived(payload, form)
+
+    def messageReceived(self, message: str | bytes) -> None:
+        """Read a WebSocket message; otherwise as :meth:`dataReceived`."""
+        self.dataReceived(message)
 
     def read(self, payload: str | bytes, form: bool = False) -> Iterator[Packet]:
         """The packets of a payload or a WebSocket message, which is text."""

@@ -205,11 +205,6 @@ class Decoder:
     def _text(self, text: str) -> Packet | None:
         if self.due:
             raise ProtocolError("text where attachments are due")
-        if text.startswith('2["'):
-            # Nearly all packets: an event without attachments, in the root namespace, that wants no answer.
-            event = loads(text[1:])
-            if event[0] not in RESERVED:
-                return Packet(Kind.EVENT, event)
         head = _HEAD.match(text)
         if head is None:
             raise ProtocolError("not a Socket.IO packet")

@@ -9,37 +9,32 @@ from __future__ import annotations
 import struct
 import zlib
 
-__all__ = ["binaryFrame", "deflatedFrame", "textFrame"]
+__all__ = ["deflatedFrame", "frame"]
 
 _TEXT = 0x81
 _BINARY = 0x82
 #: The bit that says that the payload is compressed.
 _DEFLATED = 0x40
+#: The heads of frames, by the size of what they have to hold.
+_SHORT, _MEDIUM, _LONG = (struct.Struct(format).pack for format in ("!BB", "!BBH", "!BBQ"))
 #: What ends each flush, and goes without saying (RFC 7692, section 7.2.1).
 _TAIL = b"\0\0\xff\xff"
 
 
-def _frame(first: int, payload: bytes) -> bytes:
-    size = len(payload)
+def frame(data: str | bytes, first: int = _BINARY) -> bytes:
+    """
+    The frame that carries a message of text or of bytes.
+
+    :param first: its first byte, if it is bytes.
+    """
+    if isinstance(data, str):
+        first, data = _TEXT, data.encode()
+    size = len(data)
     if size < 126:
-        return bytes((first, size)) + payload
+        return _SHORT(first, size) + data
     if size < 65536:
-        return struct.pack("!BBH", first, 126, size) + payload
-    return struct.pack("!BBQ", first, 127, size) + payload
-
-
-def textFrame(payload: bytes) -> bytes:
-    """
-    The frame that carries ``payload`` as text.
-
-    :param payload: UTF-8.
-    """
-    return _frame(_TEXT, payload)
-
-
-def binaryFrame(payload: bytes) -> bytes:
-    """The frame that carries ``payload`` as bytes."""
-    return _frame(_BINARY, payload)
+        return _MEDIUM(first, 126, size) + data
+    return _LONG(first, 127, size) + data
 
 
 def deflatedFrame(payload: bytes, binary: bool) -> bytes:
@@ -53,4 +48,4 @@ def deflatedFrame(payload: bytes, binary: bool) -> bytes:
     """
     deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     data = deflate.compress(payload) + deflate.flush(zlib.Z_SYNC_FLUSH)
-    return _frame((_BINARY if binary else _TEXT) | _DEFLATED, data.removesuffix(_TAIL))
+    return frame(data.removesuffix(_TAIL), (_BINARY if binary else _TEXT) | _DEFLATED)

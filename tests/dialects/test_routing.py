@@ -158,11 +158,11 @@ class SocketIO06Tests(SynchronousTestCase):
         self.assertIn(asked.carrier, CARRIERS)
         self.assertIn(asked.sessionID, [*segments, *query.values(), "", "?"])
         self.assertLessEqual(len(asked.sessionID), 64)
-        self.assertTrue(asked.index is None or 0 <= asked.index < 10**9)
+        self.assertTrue(asked.callback is None or 0 <= asked.callback < 10**9)
         if asked.problem is None and asked.carrier not in ("handshake", "goodbye"):
             self.assertIn(asked.transport, asked.dialect.transports)
         if asked.carrier == "jsonp-polling" and asked.dialect is not SOCKETIO_06:
-            self.assertIsNotNone(asked.index)
+            self.assertIsNotNone(asked.callback)
 
 
 class SocketIO09Tests(SynchronousTestCase):

@@ -74,6 +74,15 @@
 
     "0.7-0.9"(io, { identity, transport, address }, tell) {
       io.transports = [transport];
+      if (!io.heard) {
+        // It takes what comes on a transport that it has given up, of an earlier session, for its own.
+        io.heard = io.Transport.prototype.onPacket;
+        io.Transport.prototype.onPacket = function (packet) {
+          io.hearing = this.sessid;
+          io.heard.call(this, packet);
+          io.hearing = null;
+        };
+      }
       const socket = io.connect(`${address}?id=${identity}`, {
         "force new connection": true,
         "connect timeout": 2000,
@@ -89,7 +98,7 @@
       socket.on("error", () => undefined);
       let odd = false;
       return {
-        session: () => socket.socket.sessionid,
+        session: () => io.hearing || socket.socket.sessionid,
         say: (value) => ((odd = !odd) ? socket.emit("say", value) : socket.json.send(value)),
         close: () => socket.socket.disconnect(),
       };

@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address
-from twisted.internet.interfaces import ISSLTransport
+from twisted.internet.interfaces import IProtocol, ISSLTransport
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web import server as webServer
 from twisted.web.resource import Resource
@@ -287,9 +287,15 @@ class ShortWayTests(ServerCase):
 
     def test_otherProtocol(self) -> None:
         """A connection that speaks HTTP/2 is Twisted Web's."""
-        client = self.server.connect()
-        client.end.negotiatedProtocol = b"spdy"  # type: ignore[attr-defined]
-        self.assertRaises(AssertionError, client.request, "GET", "/xhr-polling//1322000000000")
+        protocol = self.server.site.buildProtocol(None)
+        end = ServerEnd(self.server.clock, protocol, IPv4Address("TCP", ADDRESS, 54321))
+        directlyProvides(end, ISSLTransport)
+        end.setTcpNoDelay = lambda enabled: None  # type: ignore[attr-defined]
+        end.negotiatedProtocol = b"spdy"  # type: ignore[attr-defined]
+        protocol.makeConnection(end)
+        self.assertRaises(
+            AssertionError, protocol.dataReceived, b"GET /socket.io/xhr-polling//1322000000000 HTTP/1.1\r\n\r\n"
+        )
         self.assertEqual(self.server.notes.connected, [])
 
     def test_secure(self) -> None:
@@ -311,9 +317,11 @@ class ShortWayTests(ServerCase):
         self.assertIn(b"101 Switching Protocols", client.received)
         client.send(clientFrame("~m~2~m~hi"))
         self.assertEqual(self.server.notes.messages, ["hi"])
-        self.assertIs(client._protocol.dataReceived.__self__, client._protocol._http.dataReceived.__self__)
+        self.assertIs(client._protocol.dataReceived.__self__, client._protocol._heir)
+        self.assertIsNone(client._protocol._web)
         client.leave()
-        self.assertEqual(client._protocol.__dict__.get("dataReceived"), None)
+        self.assertIsNone(self.server.connection.session.transport)
+        self.assertIsNone(client._protocol.__dict__.get("dataReceived"))
 
     def test_bug(self) -> None:
         """A fault of our own ends the connection, and the log tells of it."""
@@ -374,9 +382,13 @@ class ShortWayTests(ServerCase):
             b"/deep/pu%73h/",
             b"/deep/push/%",
         ]
-        self.assertEqual([site.polls(path + query) is not None for path in found], [True] * 3)
-        self.assertEqual([site.polls(path + query) for path in missed], [None] * len(missed))
-        self.assertIsNotNone(SocketIOSite(endpoint, reactor=self.server.clock).polls(b"/" + query))
+        self.assertEqual([site.shortcut(path + query, False) is not None for path in found], [True] * 3)
+        self.assertEqual([site.shortcut(path + query, False) for path in missed], [None] * len(missed))
+        self.assertIsNotNone(SocketIOSite(endpoint, reactor=self.server.clock).shortcut(b"/" + query, False))
+        # An upgrade is one of a WebSocket's URL, and no other is.
+        self.assertIsNone(site.shortcut(b"/deep/push/" + query, True))
+        self.assertIsNone(site.shortcut(b"/deep/push/?EIO=4&transport=websocket", False))
+        self.assertIsNotNone(site.shortcut(b"/deep/push/?EIO=4&transport=websocket", True))
 
 
 class HeadTests(SynchronousTestCase):
@@ -386,9 +398,28 @@ class HeadTests(SynchronousTestCase):
         """A request with its headers, by lower-case name, and where its body is."""
         data = b"POST /a?b HTTP/1.1\r\nHost: x\r\nX-A: 1\r\nx-a:\t2 \r\nEmpty:\r\nContent-Length: 3\r\n\r\nabcdef"
         fields = {"host": "x", "x-a": "1, 2", "empty": "", "content-length": "3"}
-        expected = (b"POST", b"/a?b", fields, len(data) - 6, len(data) - 3)
+        expected = (b"POST", b"/a?b", (fields, 3, False), len(data) - 6, len(data) - 3)
         self.assertEqual(shortcut.readHead(data), expected)
-        self.assertEqual(shortcut.readHead(b"GET / HTTP/1.1\r\n\r\n"), (b"GET", b"/", {}, 18, 18))
+        self.assertEqual(shortcut.readHead(b"GET / HTTP/1.1\r\n\r\n"), (b"GET", b"/", ({}, 0, False), 18, 18))
+
+    def test_upgrade(self) -> None:
+        """A head that asks for a WebSocket says so in both of its headers; it is not remembered."""
+        shortcut._heads.clear()
+        for connection in ("Upgrade", "keep-alive, Upgrade"):
+            head = f"Connection: {connection}\r\nUpgrade: WebSocket\r\nSec-WebSocket-Key: x\r\n\r\n".encode()
+            found = shortcut.readHead(b"GET /a HTTP/1.1\r\n" + head)
+            self.assertTrue(found is not None and found[2].upgrades)
+            self.assertIsNone(shortcut.readHead(b"POST /a HTTP/1.1\r\n" + head))
+        self.assertEqual(shortcut._heads, {})
+        for headers in (
+            b"Connection: Upgrade\r\n",
+            b"Upgrade: websocket\r\n",
+            b"Connection: keep-alive\r\nUpgrade: websocket\r\n",
+            b"Connection: Upgrade\r\nUpgrade: h2c\r\n",
+            b"Connection: Upgrade\r\nUpgrade: websocket, h2c\r\n",
+            b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: websocket\r\n",
+        ):
+            self.assertIsNone(shortcut.readHead(b"GET /a HTTP/1.1\r\n" + headers + b"\r\n"), headers)
 
     def test_unusual(self) -> None:
         """All others are for Twisted Web."""
@@ -444,6 +475,9 @@ class HeadTests(SynchronousTestCase):
 
             def answered(self, answer: bytes) -> None:
                 answers.append(answer)
+
+            def handOver(self, protocol: IProtocol) -> bytes:
+                raise NotImplementedError
 
         request = shortcut.ShortRequest(Line(), b"GET", b"/", {}, b"")
         request.setHeader("A", "b")

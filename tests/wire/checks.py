@@ -192,6 +192,10 @@ class Recorder:
         """Remember."""
         self.calls.append(list(packets))
 
+    def eventReceived(self, event: list[Any]) -> None:
+        """Remember it as the packet that it was."""
+        self.packetsReceived([Packet(Kind.EVENT, event)])
+
 
 @implementer(ISessionTransport)
 class Transport:

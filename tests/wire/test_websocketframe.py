@@ -11,18 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from siotwisted.wire.websocketframe import binaryFrame, deflatedFrame, textFrame
+from siotwisted.wire.websocketframe import deflatedFrame, frame
 from tests.wire import checks
 
 
-def parse(frame: bytes) -> tuple[int, int, bytes]:
+def parse(data: bytes) -> tuple[int, int, bytes]:
     """First byte, length byte and payload of a frame, after checking that the length is that of the payload."""
-    code = frame[1] & 0x7F
+    code = data[1] & 0x7F
     size = {126: 2, 127: 8}.get(code, 0)
-    length = int.from_bytes(frame[2 : 2 + size], "big") if size else code
-    payload = frame[2 + size :]
+    length = int.from_bytes(data[2 : 2 + size], "big") if size else code
+    payload = data[2 + size :]
     assert length == len(payload), (length, len(payload))
-    return frame[0], frame[1], payload
+    return data[0], data[1], payload
 
 
 class TextFrameTests(SynchronousTestCase):
@@ -41,19 +41,19 @@ class TextFrameTests(SynchronousTestCase):
             (70000, 127),
         ):
             payload = b"x" * size
-            self.assertEqual(parse(textFrame(payload)), (0x81, code, payload))
+            self.assertEqual(parse(frame("x" * size)), (0x81, code, payload))
 
     def test_wholeMessageUnmasked(self) -> None:
         """A frame is the whole of a text message, without extensions and, as from any server, without a mask."""
-        first, second, payload = parse(textFrame("é😀".encode()))
+        first, second, payload = parse(frame("é😀"))
         self.assertEqual((first, second & 0x80, payload.decode()), (0x81, 0, "é😀"))
 
     def test_bytes(self) -> None:
         """A short frame byte for byte, and the example of the RFC."""
-        self.assertEqual(textFrame(b""), b"\x81\x00")
-        self.assertEqual(textFrame(b"Hello"), bytes.fromhex("810548656c6c6f"))
-        self.assertEqual(textFrame(b"x" * 256)[:4], bytes.fromhex("817e0100"))
-        self.assertEqual(textFrame(b"x" * 65536)[:10], bytes.fromhex("817f0000000000010000"))
+        self.assertEqual(frame(""), b"\x81\x00")
+        self.assertEqual(frame("Hello"), bytes.fromhex("810548656c6c6f"))
+        self.assertEqual(frame("x" * 256)[:4], bytes.fromhex("817e0100"))
+        self.assertEqual(frame("x" * 65536)[:10], bytes.fromhex("817f0000000000010000"))
 
 
 class BinaryFrameTests(SynchronousTestCase):
@@ -61,9 +61,9 @@ class BinaryFrameTests(SynchronousTestCase):
 
     def test_bytes(self) -> None:
         """A frame is the whole of a binary message; the examples of the RFC have these heads."""
-        self.assertEqual(binaryFrame(b""), b"\x82\x00")
-        self.assertEqual(binaryFrame(b"\xff" * 256), bytes.fromhex("827e0100") + b"\xff" * 256)
-        self.assertEqual(binaryFrame(b"x" * 65536)[:10], bytes.fromhex("827f0000000000010000"))
+        self.assertEqual(frame(b""), b"\x82\x00")
+        self.assertEqual(frame(b"\xff" * 256), bytes.fromhex("827e0100") + b"\xff" * 256)
+        self.assertEqual(frame(b"x" * 65536)[:10], bytes.fromhex("827f0000000000010000"))
 
 
 def inflate(*frames: bytes) -> list[bytes]:

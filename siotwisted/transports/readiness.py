@@ -1,0 +1,89 @@
+"""
+Reading from many sockets with little of the reactor's work for each.
+
+For every message a reactor looks up what to call, sets a context for the log, asks for the descriptor and checks the
+outcome: about as much work as everything that we do to read it. On Linux a set of sockets can itself be waited for
+(epoll(7)), so the reactor watches one set instead of all its members, and has that work once for all that are ready.
+"""
+
+from __future__ import annotations
+
+import select
+from typing import Any
+
+from twisted.internet.error import ConnectionLost
+from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+__all__ = ["ReadySet"]
+
+_log = Logger()
+
+#: How many sockets are read before the reactor gets its turn.
+_MOST = 256
+
+
+@implementer(IReadDescriptor)
+class ReadySet:
+    """
+    Accepted TCP connections of Twisted's own, which are read here; all else about them stays with their reactor.
+
+    :param reactor: watches the set.
+    """
+
+    def __init__(self, reactor: IReactorFDSet) -> None:
+        self._reactor = reactor
+        self._epoll = select.epoll()
+        self._members: dict[int, Any] = {}
+
+    @classmethod
+    def make(cls, reactor: object) -> ReadySet | None:
+        """A set, if this system and this reactor know such; None if every connection has to be watched by itself."""
+        return cls(reactor) if hasattr(select, "epoll") and IReactorFDSet.providedBy(reactor) else None
+
+    def add(self, transport: Any) -> None:
+        """Read this transport, until it is discarded."""
+        transport.stopReading()
+        number = transport.fileno()
+        self._epoll.register(number, select.EPOLLIN)
+        self._members[number] = transport
+        if len(self._members) == 1:
+            self._reactor.addReader(self)
+
+    def discard(self, number: int) -> None:
+        """The transport of this descriptor is closed, which has taken it out of the system's set."""
+        del self._members[number]
+        if not self._members:
+            self._reactor.removeReader(self)
+
+    # What the reactor asks and tells.
+
+    def fileno(self) -> int:
+        """The descriptor of the set."""
+        return self._epoll.fileno()
+
+    def logPrefix(self) -> str:
+        """What lines in the log begin with."""
+        return "siotwisted"
+
+    def doRead(self) -> None:
+        """Some are ready. Whatever happens to one of them, as in the reactor, it is the end of that one alone."""
+        members = self._members
+        for number, _ in self._epoll.poll(0, _MOST):
+            transport = members.get(number)
+            if transport is None:
+                continue  # it was closed since, for something that another one has brought
+            try:
+                why = transport.doRead()
+            except BaseException as error:
+                _log.failure("a connection failed")
+                why = error
+            if why is not None:
+                transport.connectionLost(Failure(why))
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The reactor has stopped."""
+        for transport in list(self._members.values()):
+            transport.connectionLost(Failure(ConnectionLost()))

@@ -1,0 +1,151 @@
+"""
+``readiness``: sockets that are read together, with real ones.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import struct
+from typing import Any
+
+from twisted.internet import reactor as installedReactor
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.task import Clock, deferLater
+from twisted.python.failure import Failure
+from twisted.trial.unittest import TestCase
+
+from siotwisted.transports.readiness import ReadySet
+
+# Typed loosely: what it can do depends on the platform.
+reactor: Any = installedReactor
+
+
+class Member(Protocol):
+    """A connection in a set, which remembers what it got."""
+
+    transport: Any
+
+    def __init__(self, test: ReadySetTests) -> None:
+        self.test = test
+        self.data = b""
+        self.kills: Member | None = None
+        self.lost: Deferred[list[Failure]] = Deferred()
+
+    def connectionMade(self) -> None:
+        self.number = self.transport.fileno()
+        self.test.ready.add(self.transport)
+        self.test.members.append(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        self.data += data
+        if self.kills is not None:
+            self.kills.transport.connectionLost(Failure(ConnectionLost()))
+        if data == b"fail":
+            raise ZeroDivisionError
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.test.ready.discard(self.number)
+        self.lost.callback([reason])
+
+
+class ReadySetTests(TestCase):
+    """A set, and who is in it."""
+
+    if not hasattr(select, "epoll"):
+        skip = "this system has no epoll"
+
+    def setUp(self) -> None:
+        ready = ReadySet.make(reactor)
+        assert ready is not None
+        self.ready = ready
+        self.members: list[Member] = []
+        factory = Factory()
+        factory.noisy = False
+        factory.buildProtocol = lambda _: Member(self)  # type: ignore[assignment]
+        self.port = reactor.listenTCP(0, factory, interface="127.0.0.1")
+        self.addCleanup(self.port.stopListening)
+
+    async def _connect(self) -> tuple[socket.socket, Member]:
+        """A client, and who has it at the other end."""
+        client = socket.create_connection(("127.0.0.1", self.port.getHost().port))
+        self.addCleanup(client.close)
+        count = len(self.members)
+        while len(self.members) == count:
+            await self._turn()
+        return client, self.members[-1]
+
+    async def _turn(self) -> None:
+        await deferLater(reactor, 0.001)
+
+    async def _until(self, member: Member, data: bytes) -> None:
+        while member.data != data:
+            await self._turn()
+
+    async def test_reads(self) -> None:
+        """Each member gets what comes for it, though the reactor watches none of them; the last one ends the watch."""
+        pairs = [await self._connect() for _ in range(3)]
+        readers = reactor.getReaders()
+        self.assertIn(self.ready, readers)
+        for client, member in pairs:
+            self.assertNotIn(member.transport, readers)
+            client.send(b"hello %d" % member.number)
+        for _, member in pairs:
+            await self._until(member, b"hello %d" % member.number)
+            member.transport.loseConnection()
+        for _, member in pairs:
+            await member.lost
+        self.assertNotIn(self.ready, reactor.getReaders())
+
+    async def test_end(self) -> None:
+        """A client that leaves ends its connection, in order or not."""
+        client, member = await self._connect()
+        client.close()
+        (await member.lost)[0].trap(ConnectionDone)
+        client, member = await self._connect()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+        (await member.lost)[0].trap(ConnectionLost)
+
+    async def test_fault(self) -> None:
+        """A fault of one is in the log, and the end of that one alone."""
+        client, member = await self._connect()
+        other, second = await self._connect()
+        client.send(b"fail")
+        (await member.lost)[0].trap(ZeroDivisionError)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        other.send(b"still here")
+        await self._until(second, b"still here")
+        second.transport.abortConnection()
+        await second.lost
+
+    async def test_closedMeanwhile(self) -> None:
+        """One that was ready, and is closed for what another one got, is not read."""
+        first, one = await self._connect()
+        second, two = await self._connect()
+        first.send(b"1")
+        second.send(b"2")
+        for member, other in ((one, two), (two, one)):
+            member.kills = other
+        self.ready.doRead()
+        self.assertEqual([member.lost.called for member in (one, two)].count(True), 1)
+        left = two if one.lost.called else one
+        left.transport.loseConnection()
+        await left.lost
+
+    async def test_reactorStops(self) -> None:
+        """When its reactor has stopped, all members are lost."""
+        pairs = [await self._connect() for _ in range(2)]
+        self.ready.connectionLost(Failure(ConnectionLost()))
+        for _, member in pairs:
+            (await member.lost)[0].trap(ConnectionLost)
+
+    def test_make(self) -> None:
+        """A reactor that watches no descriptors has no set; nor has a system without them."""
+        self.assertIsNone(ReadySet.make(Clock()))
+        epoll = select.epoll
+        self.addCleanup(setattr, select, "epoll", epoll)
+        del select.epoll
+        self.assertIsNone(ReadySet.make(reactor))
