@@ -27,7 +27,7 @@ LAYERS = (
     "admission < engine; "
     "admission transports.shortcut < transports.http < transports.polling transports.streaming; "
     "admission transports.http transports.immediate transports.readiness < transports.websocket; "
-    "transports.shortcut transports.websocket < transports.websocketresource; "
+    "admission transports.http transports.shortcut transports.websocket < transports.websocketresource; "
     "transports.flashpolicy; "
     "handlers < ledger < absences < recipients; "
     "handlers events backlog < middleware recipients < connections < clients namespaces fanout; "
