@@ -18,7 +18,7 @@ from statistics import median
 from typing import Any
 
 from .loads import LOADS, Load
-from .peers import PEERS, generator, running
+from .peers import PEERS, generator, started
 
 #: Of these, the best counts.
 _PYTHON = ("uvicorn", "aiohttp", "granian")
@@ -26,8 +26,17 @@ _PYTHON = ("uvicorn", "aiohttp", "granian")
 
 def _measure(load: Load, peer: str, seconds: float) -> dict[str, Any]:
     """Let one server stand one load."""
-    with running(peer, 0) as (port, pid):
-        command = [generator(), "--target", f"127.0.0.1:{port}", "--pid", str(pid), "-d", str(seconds), "--spin"]
+    with started(peer, 0) as (port, process):
+        command = [
+            generator(),
+            "--target",
+            f"127.0.0.1:{port}",
+            "--pid",
+            str(process.pid),
+            "-d",
+            str(seconds),
+            "--spin",
+        ]
         done = subprocess.run(
             [*command, *load.options.split()],
             capture_output=True,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.interop.npm import CENSUS, Release, cacheFolder, installClient
 
-__all__ = ["PEERS", "generator", "running"]
+__all__ = ["PEERS", "generator", "started"]
 
 _HERE = Path(__file__).parent
 _PYTHON_PEERS = ("python-socketio", "uvicorn[standard]", "aiohttp", "uvloop", "granian")
@@ -73,18 +73,22 @@ PEERS: dict[str, Callable[[int], list[str]]] = {
 
 
 @contextmanager
-def running(peer: str, cpu: int) -> Iterator[tuple[int, int]]:
+def started(peer: str, cpu: int, *options: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """
     A server, as long as it is needed.
 
     :param cpu: which core it has to itself.
-    :return: its port, and the number of its process.
+    :param options: more of its command line.
+    :return: its port, and its process.
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
     environment = {**os.environ, "PYTHONPATH": str(_HERE.parent), "NODE_ENV": "production"}
     process = subprocess.Popen(
-        PEERS[peer](port), env=environment, stdout=subprocess.DEVNULL, preexec_fn=lambda: os.sched_setaffinity(0, {cpu})
+        [*PEERS[peer](port), *options],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        preexec_fn=lambda: os.sched_setaffinity(0, {cpu}),
     )
     try:
         for _ in range(200):
@@ -93,7 +97,7 @@ def running(peer: str, cpu: int) -> Iterator[tuple[int, int]]:
                 break
             except OSError:
                 time.sleep(0.05)
-        yield port, process.pid
+        yield port, process
     finally:
         process.kill()
         process.wait()

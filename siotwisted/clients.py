@@ -154,7 +154,7 @@ class Client:
     def settled(self, reason: Reason, entries: Sequence[Entry], floors: Mapping[str, int]) -> None:
         """Of what the session had accepted, the client may not have these."""
         for name, connection in self._latest.items():
-            mine = [entry for entry in entries if entry.outgoing.packet.namespace == name]
+            mine = [entry for entry in entries if entry.outgoing.namespace == name]
             self._directory.absences.settle(connection, reason, mine, floors.get(name, 0))
 
     # What its connections ask for.

@@ -154,7 +154,7 @@ class LocalFanout:
         :param timeout: how long, in seconds; None to wait until all have answered or left.
         :return: fires with the answers. It can be cancelled.
         """
-        id = outgoing.packet.id
+        id = outgoing.id
         assert id is not None, "an answer is known by the number of its question"
         survey = _Survey(id)
         for connection in self._rooms.meant(audience):

@@ -240,7 +240,10 @@ class Outbox:
 
     def take(self) -> list[Outgoing]:
         """All that waits, in order; it is handed over with that."""
-        return self._take(len(self._entries))
+        stop = len(self._entries)
+        start, self._handed, self._handedBytes = self._handed, stop, self._acceptedBytes
+        self._reached = max(self._reached, self._confirmed + stop)
+        return self._entries[start:]
 
     def slice(self, most: int) -> list[Outgoing]:
         """
@@ -255,14 +258,10 @@ class Outbox:
             # The packet in which the slice is full belongs to it. What may be unconfirmed ends before its bound, unless
             # it is one packet.
             stop = min(bisect_left(ends, end) + 1, max(bisect_right(ends, bound), 1))
-        return self._take(stop)
-
-    def _take(self, stop: int) -> list[Outgoing]:
-        start = self._handed
-        if stop <= start:
-            return []
-        self._handed = stop
-        self._handedBytes = self._ends[stop - 1]
+            if stop <= self._handed:
+                return []
+            last = ends[stop - 1]
+        start, self._handed, self._handedBytes = self._handed, stop, last
         if self._confirmed + stop > self._reached:
             self._reached = self._confirmed + stop
         return self._entries[start:stop]
@@ -291,7 +290,7 @@ class Outbox:
         if self.floors is not None:
             for outgoing in self._entries[:count]:
                 if outgoing.stamp:
-                    self.floors[outgoing.packet.namespace] = outgoing.stamp
+                    self.floors[outgoing.namespace] = outgoing.stamp
         self._confirmedBytes = self._ends[count - 1]
         del self._entries[:count]
         del self._ends[:count]
@@ -329,7 +328,7 @@ class Outbox:
         """The namespaces of all messages that are not confirmed."""
         own = set(self._own)
         return {
-            outgoing.packet.namespace
+            outgoing.namespace
             for place, outgoing in enumerate(self._entries, self._confirmed + 1)
             if place not in own
         }

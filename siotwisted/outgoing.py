@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from siotwisted.packets import Kind, Packet
 from siotwisted.wire.attachments import takeOut
-from siotwisted.wire.jsontext import dumps, dumpsFlat
+from siotwisted.wire.jsontext import dumps, dumpsFlat, loads
 
 __all__ = ["Outgoing"]
 
@@ -26,7 +26,9 @@ class Outgoing:
     """
     One packet to send, to however many clients.
 
-    :ivar packet: what it says.
+    :ivar kind: what it is for.
+    :ivar namespace: where it belongs.
+    :ivar id: the number by which an answer to it is known.
     :ivar text: its data as text: JSON of the values that applications send, with placeholders for bytes; otherwise the
         data itself.
     :ivar attachments: the bytes that were in it, in the order of the placeholders.
@@ -34,20 +36,33 @@ class Outgoing:
     :raises siotwisted.errors.EncodeError: from the constructor, if JSON can't hold the data.
     """
 
-    __slots__ = ("attachments", "forms", "packet", "stamp", "text")
+    __slots__ = ("_data", "attachments", "forms", "id", "kind", "namespace", "stamp", "text")
 
     def __init__(self, packet: Packet) -> None:
-        self.packet = packet
+        self.kind, data, self.namespace, self.id = packet
         self.stamp = 0
-        self.text: str = packet.data
+        #: The data; None if the text says it all. Thousands of these may wait for their clients: they had better be
+        #: text, bytes and numbers, at which the garbage collector does not have to look again and again.
+        self._data: Any = data
+        self.text: str = data
         self.attachments: Sequence[bytes] = ()
-        if packet.kind in _VALUES:
-            self.text = dumpsFlat(packet.data)
-            if not self.text:
-                value, attachments = takeOut(packet.data)
+        if self.kind in _VALUES:
+            self.text = dumpsFlat(data)
+            if self.text:
+                self._data = None
+            else:
+                value, attachments = takeOut(data)
                 self.text, self.attachments = dumps(value), attachments or ()
         #: What was made of it so far; see :meth:`form`.
         self.forms: dict[Hashable, Any] = {}
+
+    @property
+    def packet(self) -> Packet:
+        """What it says."""
+        data = self._data
+        if data is None and self.kind in _VALUES:
+            data = loads(self.text)
+        return Packet(self.kind, data, self.namespace, self.id)
 
     @property
     def size(self) -> int:

@@ -1,7 +1,8 @@
-"""Ours: ``python -m benchmarks.servers.siotwisted PORT``."""
+"""Ours: ``python -m benchmarks.servers.siotwisted PORT [--profile FILE]``."""
 
 from __future__ import annotations
 
+import cProfile
 import resource
 import sys
 from typing import Any
@@ -38,8 +39,12 @@ def application(sio: SocketIO) -> None:
             conn.send(value)
 
 
-def serve(port: int) -> None:
-    """Listen, and run until the process is killed."""
+def serve(port: int, profile: str = "") -> None:
+    """
+    Listen, and run until the process is told to end.
+
+    :param profile: the file for what it did, if that is wanted.
+    """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     sio = SocketIO(reactor)
@@ -47,8 +52,13 @@ def serve(port: int) -> None:
     root = Resource()
     root.putChild(b"socket.io", SocketIOResource(sio))
     TCP4ServerEndpoint(reactor, port, backlog=4096, interface="127.0.0.1").listen(SocketIOSite(root))
-    reactor.run()
+    if profile:
+        profiler = cProfile.Profile()
+        profiler.runcall(reactor.run)
+        profiler.dump_stats(profile)
+    else:
+        reactor.run()
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]))
+    serve(int(sys.argv[1]), *sys.argv[3:])

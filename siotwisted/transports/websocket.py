@@ -148,8 +148,8 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
 
         :param response: the answer to the handshake, without extensions.
         """
-        self._transmit(response)
         self.state = self.STATE_OPEN
+        self.write((response,))
         self.onOpen()
 
     def dataReceived(self, data: bytes) -> None:
@@ -372,13 +372,11 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
     def write(self, chunks: Sequence[bytes], binary: bool = False) -> None:
         """Send messages, together."""
         if self.state == self.STATE_OPEN:
-            self._transmit(chunks[0] if len(chunks) == 1 else b"".join(chunks))
-
-    def _transmit(self, data: bytes) -> None:
-        if self._atOnce:
-            writeAtOnce(self.transport, data)
-        else:
-            self.transport.write(data)
+            data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            if self._atOnce:
+                writeAtOnce(self.transport, data)
+            else:
+                self.transport.write(data)
 
     def tells(self, answered: ISessionTransport) -> bool | None:
         """A WebSocket is no poll."""

@@ -328,7 +328,7 @@ class Codec(BaseCodec):
 
     def messages(self, outgoing: Outgoing) -> Sequence[str]:
         """The one frame of a packet; see :meth:`BaseCodec.messages`."""
-        if outgoing.packet.kind in _UNSAID:
+        if outgoing.kind in _UNSAID:
             return ()
         frame = self.encode(_simple(outgoing))
         return (frame,) if frame else ()

@@ -147,7 +147,7 @@ class JSONParser3(JSONParser4):
     def encode(self, outgoing: Outgoing) -> Sequence[str | bytes]:
         """The messages of a packet."""
         messages = super().encode(outgoing)
-        if outgoing.packet.kind is not Kind.ACK:
+        if outgoing.kind is not Kind.ACK:
             return messages
         text, *attachments = messages
         assert isinstance(text, str)
@@ -226,7 +226,7 @@ class EngineCodec(BaseCodec):
         return outgoing.form(self._packetsKey, self._makePackets)
 
     def _makePackets(self, outgoing: Outgoing) -> Sequence[Packet]:
-        if outgoing.packet.kind in _ENGINE:
+        if outgoing.kind in _ENGINE:
             return (outgoing.packet,)
         return [Packet(Kind.MESSAGE, message) for message in self._parser.encode(outgoing)]
 
@@ -240,7 +240,7 @@ class EngineCodec(BaseCodec):
 
     def messages(self, outgoing: Outgoing) -> Sequence[str | bytes]:
         """The WebSocket messages of a packet. A WebSocket is closed, rather than to say that it will be."""
-        if outgoing.packet.kind is Kind.CLOSE:
+        if outgoing.kind is Kind.CLOSE:
             return ()
         if event := self._event(outgoing):
             return (event,)
@@ -265,18 +265,17 @@ class EngineCodec(BaseCodec):
         The one message of nearly all packets: an event of the root namespace, without bytes, that wants no answer. It
         is ``""`` for any other, and for one that isn't ASCII, which some clients want to have differently.
         """
-        kind, data, namespace, number = outgoing.packet
+        text = outgoing.text
         if (
-            kind is _EVENT
-            and namespace == "/"
-            and number is None
+            outgoing.kind is _EVENT
+            and outgoing.namespace == "/"
+            and outgoing.id is None
             and self._parser.events
             and not outgoing.stamp
             and not outgoing.attachments
-            and outgoing.text.isascii()
-            and data[0] not in sio45.RESERVED
+            and text.isascii()
         ):
-            return "42" + outgoing.text
+            return "42" + text
         return ""
 
     def _dressMessages(self, outgoing: Outgoing) -> bytes:

@@ -44,7 +44,7 @@ class SIOCodec(Codec):
 
     def encode(self, outgoing: Outgoing) -> str:
         """The ``~m~`` frame of a packet; this codec has no words for :attr:`~siotwisted.packets.Kind.CLOSE`."""
-        kind, text = outgoing.packet.kind, outgoing.text
+        kind, text = outgoing.kind, outgoing.text
         if kind is Kind.MESSAGE:
             plain = isPlainText(text) and not text.startswith(("~h~", "~j~"))
             return frame(text if plain else "~j~" + dumps(text))

@@ -115,18 +115,17 @@ def _word(words: tuple[str, ...], word: str) -> str:
     return str(words.index(word)) if word in words else ""
 
 
-def _plainEvent(data: list[Any], text: str) -> str:
+def _plainEvent(outgoing: Outgoing) -> str:
     """
-    The packet of an event of ``/`` that wants no answer, as :func:`encode` writes it, if it is quickly said; else
-    ``""``.
-
-    :param text: the JSON of the data, ``["NAME",ARGUMENTS]``.
+    An event of ``/`` that wants no answer, as :func:`encode` writes it, if it is quickly said; else ``""``.
     """
-    name = data[0]
-    if not name.isalnum() or not text.isascii() or "\\" in text:
+    text = outgoing.text  # ["NAME",ARGUMENTS]
+    if outgoing.kind is not Kind.EVENT or outgoing.namespace != "/" or outgoing.id:
         return ""
-    arguments = text[len(name) + 4 :]
-    return f'5:::{{"name":"{name}","args":[{arguments}}}' if arguments else f'5:::{{"name":"{name}"}}'
+    name, comma, arguments = text.partition(",")
+    if not comma or not text.isascii() or "\\" in text or name[-1] != '"' or not name[2:-1].isalnum():
+        return ""
+    return f'5:::{{"name":{name[1:]},"args":[{arguments}}}'
 
 
 def _dataOf(packet: Packet) -> str:
@@ -276,15 +275,14 @@ class SocketIO09Codec(BaseCodec):
 
     def messages(self, outgoing: Outgoing) -> Sequence[str]:
         """The one message that says a packet."""
-        kind, data, namespace, number = outgoing.packet
-        if kind in _UNSAID:
+        if outgoing.kind in _UNSAID:
             return ()
         if outgoing.attachments:
             raise UnsupportedByClient("clients before 1.0 take no bytes")
-        if kind is Kind.EVENT and not number and not self._endpoints and namespace == "/":
-            event = _plainEvent(data, outgoing.text)
-            if event:
-                return (event,)
+        event = _plainEvent(outgoing)
+        if event:
+            return (event,)
+        kind, data, namespace, number = outgoing.packet
         if kind in (Kind.JSON, Kind.EVENT, Kind.ACK):
             data, _ = takeOut(data)
         elif kind in (Kind.CONNECT, Kind.HEARTBEAT):
@@ -297,7 +295,7 @@ class SocketIO09Codec(BaseCodec):
 
     def style(self, outgoings: Sequence[Outgoing]) -> str:
         """Whether a payload holds several packets."""
-        return "framed" if sum(1 for outgoing in outgoings if outgoing.packet.kind not in _UNSAID) > 1 else "alone"
+        return "framed" if sum(1 for outgoing in outgoings if outgoing.kind not in _UNSAID) > 1 else "alone"
 
     def piece(self, outgoing: Outgoing, style: str) -> bytes:
         """The packet as it is, or in a frame."""

@@ -126,7 +126,7 @@ class CodecTests(SynchronousTestCase):
         self.assertEqual(made.size(Outgoing(Packet(Kind.EVENT, ["é", b"abc"]))), len(text.encode("utf-8")) + 3)
         self.assertEqual(made.size(Outgoing(Packet(Kind.CLOSE))), 0)
         self.assertRaises(UnsupportedByClient, made.size, Outgoing(Packet(Kind.HEARTBEAT, "1")))
-        self.assertRaises(UnsupportedByClient, made.size, Outgoing(Packet(Kind.EVENT, ["connect"])))
+        self.assertRaises(UnsupportedByClient, made.size, Outgoing(Packet(Kind.EVENT, ["connect"], "/", 1)))
         plain, _ = make(EngineIO4Codec)
         self.assertRaises(UnsupportedByClient, plain.size, Outgoing(Packet(Kind.EVENT, ["a"])))
         self.assertRaises(UnsupportedByClient, plain.size, Outgoing(Packet(Kind.MESSAGE, "a\x1eb")))
