@@ -229,13 +229,14 @@ class BaseCodec(ABC):
         """Write these packets to the transport, together."""
         transport = self.transport
         assert transport is not None
-        if transport.messages:  # as :meth:`dressed`, for what most clients are on
-            form = self._form
-            transport.write(
-                [outgoing.forms.get(form) or outgoing.form(form, self._dressMessages) for outgoing in outgoings]
-            )
-        else:
+        if not transport.messages:
             transport.write(*self.dressed(outgoings))
+            return
+        # As :meth:`dressed`, for what most clients are on.
+        form, chunks = self._form, []
+        for outgoing in outgoings:
+            chunks.append(outgoing.forms.get(form) or outgoing.form(form, self._dressMessages))
+        transport.write(chunks)
 
     def _say(self, outgoing: Outgoing) -> int:
         try:
