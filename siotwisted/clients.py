@@ -116,7 +116,7 @@ class Client:
         self._directory = directory
         self._joining: dict[str, _Joining] = {}
         #: Namespaces that it was told to leave, as what it sent before it knew may still come.
-        self._left: set[str] = set()
+        self._left: set[str] | None = None
         self._alarm: IDelayedCall | None = None
         #: The connections that it had last, by namespace: to whom belongs what its session has not delivered.
         self._latest: dict[str, Connection] = {}
@@ -140,7 +140,7 @@ class Client:
             self._deliver(connection, packet)
         elif packet.kind is Kind.CONNECT:
             self._join(packet.namespace, packet.data)
-        elif packet.namespace not in self._left:
+        elif self._left is None or packet.namespace not in self._left:
             self._object()
 
     def ended(self, reason: Reason) -> None:
@@ -182,6 +182,8 @@ class Client:
             self.close()
             return
         self._send(Packet(Kind.DISCONNECT, None, name))
+        if self._left is None:
+            self._left = set()
         if len(self._left) < _MOST:
             self._left.add(name)
         self.leave(connection, Reason.SERVER_DISCONNECT)
@@ -259,20 +261,34 @@ class Client:
     # Joining.
 
     def _join(self, name: str, auth: Any) -> None:
-        self._left.discard(name)
+        if self._left is not None:
+            self._left.discard(name)
         if len(self.connections) + len(self._joining) >= _MOST:
             self._refuse(name, "too many namespaces")
             return
         config = self._directory.config
         joining = self._joining[name] = _Joining(Backlog(self.session, config.queueMessages, config.queueBytes))
-        Deferred.fromCoroutine(self._decide(name, auth, joining))
+        found = self._directory.find(name, auth)
+        if found is None or isinstance(found, Deferred) or found.handlers.middleware:
+            Deferred.fromCoroutine(self._decide(name, auth, joining, found))
+            return
+        # Nobody has to be asked, and nothing to be waited for.
+        found.joining += 1
+        refusal = None
+        try:
+            self._connection(found, name, auth, joining)
+        except Exception:
+            refusal = self._undecided(name)
+        self._decided(name, joining, found, refusal)
 
-    async def _decide(self, name: str, auth: Any, joining: _Joining) -> None:
+    async def _decide(
+        self, name: str, auth: Any, joining: _Joining, found: Core | Deferred[Core | None] | None
+    ) -> None:
         """Ask everybody who has a say, then let the client in or refuse it."""
         core: Core | None = None
         refusal: ConnectionRefused | None = None
         try:
-            core = await joining.wait(self._directory.find(name, auth))
+            core = await joining.wait(found)
             if core is None:
                 raise ConnectionRefused("Invalid namespace")
             core.joining += 1
@@ -286,9 +302,19 @@ class Client:
         except ConnectionRefused as error:
             refusal = error
         except (Exception, SystemExit) as error:
-            if not (joining.over and isinstance(error, CancelledError)):  # else the client has left meanwhile
-                self._log.failure("whether a client may join {namespace} can't be told", namespace=name)
-            refusal = ConnectionRefused("internal error")
+            if joining.over and isinstance(error, CancelledError):
+                refusal = ConnectionRefused("disconnected")  # the client has left meanwhile
+            else:
+                refusal = self._undecided(name)
+        self._decided(name, joining, core, refusal)
+
+    def _undecided(self, name: str) -> ConnectionRefused:
+        """Something has failed: the log gets it, and the client may not come in."""
+        self._log.failure("whether a client may join {namespace} can't be told", namespace=name)
+        return ConnectionRefused("internal error")
+
+    def _decided(self, name: str, joining: _Joining, core: Core | None, refusal: ConnectionRefused | None) -> None:
+        """Let the client in or refuse it, unless it has left."""
         if not joining.over:
             if refusal is None and joining.connection is not None:
                 self._accept(name, joining, joining.connection)

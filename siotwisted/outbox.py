@@ -328,9 +328,7 @@ class Outbox:
         """The namespaces of all messages that are not confirmed."""
         own = set(self._own)
         return {
-            outgoing.namespace
-            for place, outgoing in enumerate(self._entries, self._confirmed + 1)
-            if place not in own
+            outgoing.namespace for place, outgoing in enumerate(self._entries, self._confirmed + 1) if place not in own
         }
 
     # The end.

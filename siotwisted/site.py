@@ -175,8 +175,11 @@ class _Channel(Protocol):
         self._request = None
         behind, self._data = self._data, b""
         self._throttle()
-        self._heir = protocol
-        self.dataReceived = protocol.dataReceived  # type: ignore[method-assign]
+        if self._atOnce:
+            self.transport.protocol = protocol  # and this one is done with
+        else:
+            self._heir = protocol
+            self.dataReceived = protocol.dataReceived  # type: ignore[method-assign]
         protocol.makeConnection(self.transport)
         return behind
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import re
 from collections.abc import Sequence
+from math import isnan
 from typing import ClassVar
 
 from zope.interface import implementer
@@ -52,6 +53,8 @@ _GZIP = re.compile(r"(?:^|,)[ \t]*gzip[ \t]*(?:;[ \t]*q=(?:1|0\.0*[1-9])[0-9.]*[
 _INACCURACY = 0.005
 #: Within so many seconds a client that is near can have read an answer and polled again, with the same time in its URL.
 _SOON = 0.005
+#: Two polls of an old client in whose URLs the same time stands are less apart by its clock, in seconds.
+_TICK = 0.001
 
 
 @implementer(ISessionTransport)
@@ -126,6 +129,8 @@ class XHRPollingTransport:
           has sent them: the second one before the first can have been answered;
         - a browser or a proxy sends a poll again, word for word, if a connection that it had used before breaks, and a
           connection that is not known to be broken, with a client that can have read the answer so soon, is none such;
+          if it is broken, and was answered so soon that an old client can have begun two polls in one tick of its
+          clock, nobody knows which of them this is;
         - browsers take an answer that is cut off in its head for an empty one, and old clients poll on: nobody knows.
         """
         if not isinstance(answered, XHRPollingTransport) or (answered._line is self._line is not None):
@@ -138,7 +143,9 @@ class XHRPollingTransport:
             return True
         broken = isBroken(answered._line)
         if uri == last and isTimed(uri):
-            return not broken and self._begun - answered._begun < _SOON
+            if not broken:
+                return self._begun - answered._begun < _SOON
+            return None if answered._took < _TICK and not isnan(sentAt(uri)) else False
         return None if broken and dialect.takesNothing else True
 
     def ping(self, place: int) -> None:

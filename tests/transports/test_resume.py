@@ -229,9 +229,10 @@ class RepeatedPollTests(ResumeCase):
     def test_repeated(self) -> None:
         """The same URL on another connection, when the first is dead: the answer once more, and what came since."""
         for client in self.each():
-            self.send("a")
             url = client.url()
             first = self.server.get(url)
+            self.server.clock.advance(0.01)
+            self.send("a")
             self.assertEqual(client.texts(first), ["a"])
             first.leave()
             self.send("b")
@@ -239,6 +240,23 @@ class RepeatedPollTests(ResumeCase):
             self.assertEqual((client.texts(again), self.figures()), (["a", "b"], (0, 2)), type(client))
             held = client.poll()
             self.assertEqual((held.received, self.figures()), (b"", (2, 0)))
+
+    def test_sameTick(self) -> None:
+        """
+        If the first was answered at once, an old client may have begun another poll with the same time in its URL, and
+        nobody knows which of them this is: it loses its session. Later clients' URLs are never alike.
+        """
+        for client in self.each():
+            old = type(client) in (Generation06, Generation09)
+            self.send("a")
+            url = client.url() if old else client.url(t="P0x35.1")
+            self.server.get(url).leave()
+            again = self.server.get(url)
+            if old:
+                self.assertEqual(self.server.reasons, ["transport error"])
+                self.assertEqual(self.server.notes.undelivered, [("a", True)])
+            else:
+                self.assertEqual(client.texts(again), ["a"], type(client))
 
     def test_question(self) -> None:
         """So does the question for a sign of life, which the client could not answer else; once it is read, no more."""
