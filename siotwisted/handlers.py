@@ -171,9 +171,15 @@ class Handlers:
             if not connection.connected:
                 return
             self._run(handler, "onAny", connection, (name, *arguments))
-        wanted = id is not None
+        found = self.events.get(name, _NO_HANDLERS)
+        if id is None:
+            for handler in found:
+                if connection.connected:
+                    self._run(handler, name, connection, arguments)
+            return
+        wanted = True
         waiting: list[object] = []
-        for handler in self.events.get(name, _NO_HANDLERS):
+        for handler in found:
             if not connection.connected:
                 break
             result = self._run(handler, name, connection, arguments)

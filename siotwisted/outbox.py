@@ -100,8 +100,10 @@ class Outbox:
         self._maxBytes = maxBytes
         self._window = min(_WINDOW, maxBytes)
         self._much = min(_MUCH, maxBytes // 4 + 1)
-        #: All that is not confirmed, and how many bytes had been accepted with each: no object per packet.
-        self._entries: list[Outgoing] = []
+        #: All that is not confirmed, and how many bytes had been accepted with each. What is handed over, and was an
+        #: event, is kept as the text of it: thousands of them may wait for their clients' answers, and at text the
+        #: garbage collector does not have to look again and again.
+        self._entries: list[Outgoing | str] = []
         self._ends: list[int] = []
         self._acceptedBytes = self._handedBytes = self._confirmedBytes = 0
         #: The place of the last that is confirmed; how many after it are handed; the last place that ever was.
@@ -243,7 +245,20 @@ class Outbox:
         stop = len(self._entries)
         start, self._handed, self._handedBytes = self._handed, stop, self._acceptedBytes
         self._reached = max(self._reached, self._confirmed + stop)
-        return self._entries[start:]
+        return self._given(start, stop)
+
+    def _given(self, start: int, stop: int) -> list[Outgoing]:
+        """Packets that are handed over now, or once more."""
+        entries = self._entries
+        given: list[Outgoing] = []
+        for place in range(start, stop):
+            entry = entries[place]
+            if isinstance(entry, str):
+                entry = Outgoing.ofEvent(entry)
+            elif entry.event and not entry.stamp:
+                entries[place] = entry.event
+            given.append(entry)
+        return given
 
     def slice(self, most: int) -> list[Outgoing]:
         """
@@ -264,7 +279,7 @@ class Outbox:
         start, self._handed, self._handedBytes = self._handed, stop, last
         if self._confirmed + stop > self._reached:
             self._reached = self._confirmed + stop
-        return self._entries[start:stop]
+        return self._given(start, stop)
 
     def handBack(self) -> None:
         """The transport failed: all that is not confirmed is to be handed over again, but for what is volatile."""
@@ -289,7 +304,7 @@ class Outbox:
             return
         if self.floors is not None:
             for outgoing in self._entries[:count]:
-                if outgoing.stamp:
+                if not isinstance(outgoing, str) and outgoing.stamp:
                     self.floors[outgoing.namespace] = outgoing.stamp
         self._confirmedBytes = self._ends[count - 1]
         del self._entries[:count]
@@ -328,7 +343,9 @@ class Outbox:
         """The namespaces of all messages that are not confirmed."""
         own = set(self._own)
         return {
-            outgoing.namespace for place, outgoing in enumerate(self._entries, self._confirmed + 1) if place not in own
+            "/" if isinstance(outgoing, str) else outgoing.namespace
+            for place, outgoing in enumerate(self._entries, self._confirmed + 1)
+            if place not in own
         }
 
     # The end.
@@ -341,7 +358,11 @@ class Outbox:
         waiting = dict(self._watchers or ())
         own, sent = set(self._own), self._sent or ()
         entries = [
-            Entry(outgoing, place <= self._reached or place in sent, waiting.get(place))
+            Entry(
+                Outgoing.ofEvent(outgoing) if isinstance(outgoing, str) else outgoing,
+                place <= self._reached or place in sent,
+                waiting.get(place),
+            )
             for place, outgoing in enumerate(self._entries, self._confirmed + 1)
             if place not in own
         ]

@@ -16,6 +16,7 @@ from siotwisted.wire.jsontext import dumps, dumpsFlat, loads
 
 __all__ = ["Outgoing"]
 
+_EVENT = Kind.EVENT  # Python 3.11 takes three times as long to look it up in its class
 #: The kinds whose data is a value for the application.
 _VALUES = frozenset((Kind.JSON, Kind.EVENT, Kind.ACK))
 
@@ -32,29 +33,47 @@ class Outgoing:
     :ivar text: its data as text: JSON of the values that applications send, with placeholders for bytes; otherwise the
         data itself.
     :ivar attachments: the bytes that were in it, in the order of the placeholders.
+    :ivar event: the same text, if it is ASCII and that of an event of the root namespace that wants no answer, as nearly
+        all packets are; ``""`` for any other.
     :ivar stamp: its number among all that clients may ask for again when they are back; 0 for no such.
     :raises siotwisted.errors.EncodeError: from the constructor, if JSON can't hold the data.
     """
 
-    __slots__ = ("_data", "attachments", "forms", "id", "kind", "namespace", "stamp", "text")
+    __slots__ = ("_data", "attachments", "event", "forms", "id", "kind", "namespace", "stamp", "text")
 
     def __init__(self, packet: Packet) -> None:
-        self.kind, data, self.namespace, self.id = packet
+        kind, data, namespace, id = packet
+        self.kind = kind
+        self.namespace = namespace
+        self.id = id
         self.stamp = 0
+        self.event = ""
         #: The data; None if the text says it all. Thousands of these may wait for their clients: they had better be
         #: text, bytes and numbers, at which the garbage collector does not have to look again and again.
         self._data: Any = data
         self.text: str = data
         self.attachments: Sequence[bytes] = ()
-        if self.kind in _VALUES:
-            self.text = dumpsFlat(data)
-            if self.text:
+        if kind in _VALUES:
+            text = dumpsFlat(data)
+            if text:
                 self._data = None
             else:
                 value, attachments = takeOut(data)
-                self.text, self.attachments = dumps(value), attachments or ()
+                text, self.attachments = dumps(value), attachments or ()
+            self.text = text
+            if kind is _EVENT and namespace == "/" and id is None and not self.attachments and text.isascii():
+                self.event = text
         #: What was made of it so far; see :meth:`form`.
         self.forms: dict[Hashable, Any] = {}
+
+    @classmethod
+    def ofEvent(cls, event: str) -> Outgoing:
+        """The packet whose :attr:`event` this is."""
+        self = cls.__new__(cls)
+        self.kind, self.namespace, self.id, self._data = _EVENT, "/", None, None
+        self.text = self.event = event
+        self.stamp, self.attachments, self.forms = 0, (), {}
+        return self
 
     @property
     def packet(self) -> Packet:

@@ -72,6 +72,8 @@ class NamespaceCore(Generic[Member]):
         self.config: Config
         self.fanout: IFanout
         self._numbers = count(1)
+        #: Whether somebody may want to have again what was sent.
+        self._stamps = False
 
     def open(self, name: str, clock: IReactorTime, fanout: IFanout, config: Config) -> None:
         """A server has it from now on."""
@@ -79,6 +81,7 @@ class NamespaceCore(Generic[Member]):
         self.clock = clock
         self.fanout = fanout
         self.config = config
+        self._stamps = config.recovery is not None
         self.served = True
 
     def outgoing(self, packet: Packet) -> Outgoing:
@@ -88,7 +91,7 @@ class NamespaceCore(Generic[Member]):
         :raises siotwisted.EncodeError: if it can't be written.
         """
         outgoing = Outgoing(packet)
-        if self.config.recovery is not None and packet.id is None:
+        if self._stamps and packet.id is None:
             outgoing.stamp = next(_STAMPS)
         return outgoing
 

@@ -415,7 +415,8 @@ class Session(Sender):
         if listener is None or self.closed:
             self.packetsReceived((Packet(Kind.EVENT, event),))
             return
-        self._liveness.touched()
+        if self._liveness.listens:
+            self._liveness.touched()
         try:
             listener(event)
         except Exception:

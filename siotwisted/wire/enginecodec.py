@@ -31,7 +31,8 @@ __all__ = [
     "SocketIO5MessagePackCodec",
 ]
 
-_EVENT = Kind.EVENT  # Python 3.11 takes three times as long to look it up in its class
+#: So many bytes are before the JSON of an event: ``42``, and the head of a frame.
+_HEADS = 6
 #: The packets of Engine.IO itself. What they carry is text.
 _ENGINE = frozenset((Kind.OPEN, Kind.CLOSE, Kind.PING, Kind.PONG, Kind.UPGRADE, Kind.NOOP))
 
@@ -41,9 +42,14 @@ class Parser(Protocol):
     What the messages of Engine.IO carry.
 
     :ivar events: whether an event of the root namespace, without bytes or a number, is one text: ``2``, and its JSON.
+    :ivar due: how many messages the last one still waits for.
     """
 
     events: bool
+
+    @property
+    def due(self) -> int:
+        """See above."""
 
     def encode(self, outgoing: Outgoing) -> Sequence[str | bytes]:
         """The messages that say a packet."""
@@ -51,14 +57,12 @@ class Parser(Protocol):
     def receive(self, message: str | bytes) -> Packet | None:
         """The packet that a message completes, if it does."""
 
-    def readEvent(self, message: str) -> list[Any] | None:
-        """The event in a WebSocket message that begins with ``42["``; None if it has to be read as any other."""
-
 
 class PlainParser:
     """Engine.IO alone: a message is a message, text or bytes."""
 
     events = False
+    due = 0
 
     def encode(self, outgoing: Outgoing) -> Sequence[str | bytes]:
         """
@@ -77,9 +81,6 @@ class PlainParser:
         """The message itself."""
         return Packet(Kind.MESSAGE, message)
 
-    def readEvent(self, message: str) -> None:
-        """There are none."""
-
 
 def _asEvent(outgoing: Outgoing) -> tuple[Packet, str]:
     """A message as the event that it is, and the JSON of it."""
@@ -91,15 +92,16 @@ def _asEvent(outgoing: Outgoing) -> tuple[Packet, str]:
     return packet, text
 
 
-class JSONParser4:
+class JSONParser4(sio45.Decoder):
     """Revisions 3 and 4 of Socket.IO, which clients 1.x and 2.x speak: JSON, with attachments."""
 
-    events = True
+    __slots__ = ()
 
-    _revision: ClassVar[int] = 4
+    events = True
+    revision: ClassVar[int] = 4
 
     def __init__(self, maxAttachments: int, maxBytes: int) -> None:
-        self._decoder = sio45.Decoder(self._revision, attachments=maxAttachments, attachmentBytes=maxBytes)
+        super().__init__(self.revision, attachments=maxAttachments, attachmentBytes=maxBytes)
 
     def encode(self, outgoing: Outgoing) -> Sequence[str | bytes]:
         """The messages of a packet; see :func:`siotwisted.wire.sio45.encode`."""
@@ -115,16 +117,9 @@ class JSONParser4:
             return None
         return packet.data.get("data", packet.data["message"])
 
-    def readEvent(self, message: str) -> list[Any] | None:
-        """The event in a WebSocket message that begins with ``42["``, unless it is reserved, or bytes are due."""
-        if self._decoder.due:
-            return None
-        event: list[Any] = loads(message[2:])
-        return None if event[0] in sio45.RESERVED else event
-
     def receive(self, message: str | bytes) -> Packet | None:
         """The packet that a message completes. A query behind a namespace is the data of the connect."""
-        packet = self._decoder.receive(message)
+        packet = super().receive(message)
         if packet is not None and packet.kind is Kind.CONNECT and "?" in packet.namespace:
             namespace, _, query = packet.namespace.partition("?")
             packet = packet._replace(namespace=namespace, data=readQuery(query))
@@ -166,7 +161,9 @@ class JSONParser3(JSONParser4):
 class JSONParser5(JSONParser4):
     """Revision 5, which clients 3.x and 4.x speak: JSON, with attachments, and data with a connect."""
 
-    _revision = 5
+    __slots__ = ()
+
+    revision = 5
 
     @staticmethod
     def _control(packet: Packet) -> object:
@@ -174,13 +171,14 @@ class JSONParser5(JSONParser4):
 
     def receive(self, message: str | bytes) -> Packet | None:
         """The packet that a message completes."""
-        return self._decoder.receive(message)
+        return sio45.Decoder.receive(self, message)
 
 
 class MessagePackParser:
     """Revision 5 in MessagePack: every packet is one message of bytes."""
 
     events = False
+    due = 0
 
     def encode(self, outgoing: Outgoing) -> Sequence[str | bytes]:
         """The message of a packet."""
@@ -196,21 +194,21 @@ class MessagePackParser:
             raise ProtocolError("text, where packets are bytes")
         return siomsgpack.decode(message)
 
-    def readEvent(self, message: str) -> None:
-        """They are bytes."""
-
 
 class EngineCodec(BaseCodec):
     """What both revisions of Engine.IO have in common."""
 
-    __slots__ = ("_packetsKey", "_parser")
+    __slots__ = ("_packetsKey", "_parser", "_plain")
 
     saysGoodbye = True
     _parser: Parser
+    #: Whether ``Outgoing.event`` behind ``42`` is a message as it is.
+    _plain: bool
 
     def begin(self, handshake: Handshake, maxAttachments: int, maxBytes: int) -> None:
         """Make the parser."""
         self._parser = self.makeParser(maxAttachments, maxBytes)
+        self._plain = self._parser.events
 
     def makeParser(self, maxAttachments: int, maxBytes: int) -> Parser:
         """What reads and writes the messages of a session."""
@@ -242,16 +240,16 @@ class EngineCodec(BaseCodec):
         """The WebSocket messages of a packet. A WebSocket is closed, rather than to say that it will be."""
         if outgoing.kind is Kind.CLOSE:
             return ()
-        if event := self._event(outgoing):
-            return (event,)
+        if outgoing.event and self._plain:
+            return ("42" + outgoing.event,)
         return [self.encodeMessage(packet) for packet in self.packets(outgoing)]
 
     def messageReceived(self, message: str | bytes) -> None:
         """Read a WebSocket message, and hand its packet to the receiver, or none if it completes none."""
-        if message[:4] == '42["':  # nearly all of them
-            event = self._parser.readEvent(message)  # type: ignore[arg-type]  # it is text, as it begins so
-            if event is not None:
-                self._receiver.eventReceived(event)
+        if message[:4] == '42["' and self._parser.events and not self._parser.due:
+            event = loads(message[2:])  # type: ignore[arg-type]  # it is text, as it begins so
+            if event[0] not in sio45.RESERVED:
+                self._receiver.eventReceived(event)  # as nearly all of them
                 return
         self._packetReceived(message)
 
@@ -260,29 +258,28 @@ class EngineCodec(BaseCodec):
         packet = self._parse(frame.data) if frame.kind is Kind.MESSAGE else frame
         self._receiver.packetsReceived(() if packet is None else (packet,))
 
-    def _event(self, outgoing: Outgoing) -> str:
-        """
-        The one message of nearly all packets: an event of the root namespace, without bytes, that wants no answer. It
-        is ``""`` for any other, and for one that isn't ASCII, which some clients want to have differently.
-        """
-        text = outgoing.text
-        if (
-            outgoing.kind is _EVENT
-            and outgoing.namespace == "/"
-            and outgoing.id is None
-            and self._parser.events
-            and not outgoing.stamp
-            and not outgoing.attachments
-            and text.isascii()
-        ):
-            return "42" + text
-        return ""
+    def size(self, outgoing: Outgoing) -> int:
+        """How many bytes a packet has; see :meth:`BaseCodec.size`. It is the most that they can be for an event."""
+        return len(outgoing.event) + _HEADS if outgoing.event and self._plain else super().size(outgoing)
 
-    def _dressMessages(self, outgoing: Outgoing) -> bytes:
-        event = self._event(outgoing)
-        if event:
-            return self.transport.dress(event)  # type: ignore[union-attr]  # there is one, or nothing is dressed
-        return super()._dressMessages(outgoing)
+    def send(self, outgoings: Sequence[Outgoing]) -> None:
+        """Write these packets to the transport; see :meth:`BaseCodec.send`. Events are made here, without a detour."""
+        transport = self.transport
+        assert transport is not None
+        if not (transport.messages and self._plain):
+            super().send(outgoings)
+            return
+        form, dress, chunks = self._form, transport.dress, []
+        for outgoing in outgoings:
+            chunk = outgoing.forms.get(form)
+            if chunk is None:
+                event = outgoing.event
+                if event:
+                    chunk = outgoing.forms[form] = dress("42" + event)
+                else:
+                    chunk = outgoing.form(form, self._dressMessages)
+            chunks.append(chunk)
+        transport.write(chunks)
 
     def readProbe(self, message: str | bytes) -> Packet:
         """The packet of a message on a WebSocket that the client tries out."""
@@ -319,6 +316,7 @@ class EngineIO4Codec(EngineCodec):
     def stampEvents(self) -> None:
         """Say the stamps of events."""
         self._stamps = True
+        self._plain = False
         self.setKey(self.key)
 
     def setKey(self, key: object, private: bool = False) -> None:
@@ -338,8 +336,8 @@ class EngineIO4Codec(EngineCodec):
 
     def piece(self, outgoing: Outgoing, style: str) -> bytes:
         """The packets of Engine.IO that say a packet, in a payload."""
-        if event := self._event(outgoing):
-            return event.encode()
+        if outgoing.event and self._plain:
+            return b"42" + outgoing.event.encode()
         return engine4.encodePayload(self.packets(outgoing)).encode("utf-8")
 
     def dataReceived(self, payload: str | bytes, form: bool = False) -> None:
@@ -440,12 +438,12 @@ class SocketIO4Codec(EngineIO3Codec):
 class SocketIO3Codec(EngineIO3Codec):
     """Socket.IO 1.0.x on Engine.IO 3, which they call 2. Some make UTF-8 of text before a WebSocket does so again."""
 
-    __slots__ = ("_plain",)
+    __slots__ = ("_single",)
 
     def __init__(self, receiver: IPacketReceiver) -> None:
         super().__init__(receiver)
         #: Whether the client is known to be none of those.
-        self._plain = False
+        self._single = False
 
     def messageReceived(self, message: str | bytes) -> None:
         """See :meth:`EngineCodec.messageReceived`."""
@@ -456,11 +454,11 @@ class SocketIO3Codec(EngineIO3Codec):
 
     def decodeMessage(self, message: str | bytes) -> Packet:
         """A WebSocket message as a packet."""
-        if isinstance(message, str) and not message.isascii() and not self._plain:
+        if isinstance(message, str) and not message.isascii() and not self._single:
             if engine3.parserOf(message) is engine3.Parser.ONE:
                 message = engine3.undoubled(message)
             else:
-                self._plain = True
+                self._single = True
         return super().decodeMessage(message)
 
     def makeParser(self, maxAttachments: int, maxBytes: int) -> Parser:
@@ -506,5 +504,6 @@ class SocketIO5Codec(SocketIO5JSONCodec):
             self._begun = True
             if isinstance(message, bytes):
                 self._parser = MessagePackParser()
+                self._plain = False
                 self.setKey((type(self), MessagePackParser))
         return self._parser.receive(message)

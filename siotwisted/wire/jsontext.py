@@ -55,20 +55,13 @@ _decode = msgspec.json.Decoder().decode
 _ATOMS = frozenset((str, int, bool, type(None)))
 
 
-def _isFlat(value: object) -> bool:
-    """Whether it is a list of text and whole numbers, as most events are."""
-    if type(value) is not list:
-        return False
-    for item in value:  # a generator costs more than what it would do
-        if type(item) not in _ATOMS:
-            return False
-    return True
-
-
 def dumpsFlat(value: object) -> str:
     """What :func:`dumps` writes of a list of text and whole numbers; ``""`` if it is not so simple."""
-    if not _isFlat(value):
+    if type(value) is not list:
         return ""
+    for item in value:
+        if type(item) not in _ATOMS:
+            return ""
     try:
         return _encode(value).decode()
     except ValueError:  # lone surrogates
@@ -123,6 +116,13 @@ def loads(text: str) -> Any:
             value = _decodeSlowly(text)
         except (ValueError, RecursionError) as error:
             raise ProtocolError("bad JSON") from error
-    if short and not _isFlat(value) and _tooDeep(text):
-        raise ProtocolError("JSON nested too deep")
+    if short:
+        if type(value) is list:
+            for item in value:
+                if type(item) not in _ATOMS:
+                    break
+            else:
+                return value  # as deep as most events are
+        if _tooDeep(text):
+            raise ProtocolError("JSON nested too deep")
     return value
