@@ -191,8 +191,7 @@ class Connection:
         :param event: its name; :exc:`~siotwisted.EncodeError` for the few that are reserved.
         :param arguments: each as :meth:`send` takes it.
         """
-        core = self.core
-        self.transmit(core.outgoing(eventPacket(event, arguments, core.name)))
+        self.transmit(self.core.event(event, arguments))
 
     def deliver(self, data: object) -> Deferred[None]:
         """

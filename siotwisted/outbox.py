@@ -250,6 +250,12 @@ class Outbox:
     def _given(self, start: int, stop: int) -> list[Outgoing]:
         """Packets that are handed over now, or once more."""
         entries = self._entries
+        if stop - start == 1:
+            only = entries[start]
+            if not isinstance(only, str):
+                if only.event and not only.stamp:
+                    entries[start] = only.event
+                return [only]
         given: list[Outgoing] = []
         for place in range(start, stop):
             entry = entries[place]

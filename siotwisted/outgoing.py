@@ -33,8 +33,8 @@ class Outgoing:
     :ivar text: its data as text: JSON of the values that applications send, with placeholders for bytes; otherwise the
         data itself.
     :ivar attachments: the bytes that were in it, in the order of the placeholders.
-    :ivar event: the same text, if it is ASCII and that of an event of the root namespace that wants no answer, as nearly
-        all packets are; ``""`` for any other.
+    :ivar event: the same text, if it is ASCII and that of an event of the root namespace that wants no answer, as
+        nearly all packets are; ``""`` for any other.
     :ivar stamp: its number among all that clients may ask for again when they are back; 0 for no such.
     :raises siotwisted.errors.EncodeError: from the constructor, if JSON can't hold the data.
     """

@@ -20,6 +20,8 @@ from siotwisted.interfaces import IFanout
 from siotwisted.outgoing import Outgoing
 from siotwisted.packets import Packet, messagePacket
 from siotwisted.rooms import EVERYBODY, Audience, Delivery, Rooms
+from siotwisted.wire.jsontext import dumpsFlat
+from siotwisted.wire.sio45 import RESERVED
 
 __all__ = ["BaseNamespace", "NamespaceCore", "Recipients", "Replies", "Selection"]
 
@@ -74,6 +76,8 @@ class NamespaceCore(Generic[Member]):
         self._numbers = count(1)
         #: Whether somebody may want to have again what was sent.
         self._stamps = False
+        #: Whether an event may be ``Outgoing.event``.
+        self._plain = False
 
     def open(self, name: str, clock: IReactorTime, fanout: IFanout, config: Config) -> None:
         """A server has it from now on."""
@@ -82,6 +86,7 @@ class NamespaceCore(Generic[Member]):
         self.fanout = fanout
         self.config = config
         self._stamps = config.recovery is not None
+        self._plain = name == "/" and not self._stamps
         self.served = True
 
     def outgoing(self, packet: Packet) -> Outgoing:
@@ -94,6 +99,18 @@ class NamespaceCore(Generic[Member]):
         if self._stamps and packet.id is None:
             outgoing.stamp = next(_STAMPS)
         return outgoing
+
+    def event(self, event: str, arguments: Sequence[object]) -> Outgoing:
+        """
+        The same for an event, which for nearly all of them needs no more than their text.
+
+        :raises siotwisted.EncodeError: if it can't be written, or the name is reserved.
+        """
+        if type(event) is str and event not in RESERVED and self._plain:
+            text = dumpsFlat([event, *arguments])
+            if text and text.isascii():
+                return Outgoing.ofEvent(text)
+        return self.outgoing(eventPacket(event, arguments, self.name))
 
     def nextNumber(self) -> int:
         """The number that the answers to a new question are known by, in all connections of this namespace."""

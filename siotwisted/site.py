@@ -25,6 +25,8 @@ _log = Logger()
 
 #: How much may come behind a request that is not answered yet, in bytes, before nothing more is read.
 _AHEAD = 16384
+#: How a resource finds its children, if it has no way of its own.
+_USUAL = Resource.getChildWithDefault
 
 
 class _Channel(Protocol):
@@ -253,16 +255,18 @@ class SocketIOSite(Site):
 
     def shortcut(self, target: bytes, upgrades: bool) -> TransportResource | None:
         """The resource of a request's target, if that is an endpoint's and need not be found by Twisted Web."""
-        path, _, query = target.decode("ascii").partition("?")
-        segments = path.split("/")[1:]
+        path, _, query = target.partition(b"?")
+        names = path.split(b"/")
+        place = 1
         resource: Any = self.resource
-        for place in range(len(segments) + 1):
-            if isinstance(resource, SocketIOResource):
-                return None if "%" in path else resource.shortcut(segments[place:], parseQuery(query), upgrades)
-            if resource.isLeaf or type(resource).getChildWithDefault is not Resource.getChildWithDefault:
+        while not isinstance(resource, SocketIOResource):
+            if place == len(names) or resource.isLeaf or type(resource).getChildWithDefault is not _USUAL:
                 return None
-            if place < len(segments):
-                resource = resource.children.get(segments[place].encode("ascii"))
-                if resource is None:
-                    return None
-        return None
+            resource = resource.children.get(names[place])
+            if resource is None:
+                return None
+            place += 1
+        if b"%" in path:
+            return None
+        segments = [name.decode("ascii") for name in names[place:]]
+        return resource.shortcut(segments, parseQuery(query.decode("ascii")), upgrades)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from math import isnan
 from typing import ClassVar
 
+from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
 from siotwisted.dialects.dialect import Problem, Refusal, Route
@@ -189,18 +190,23 @@ class XHRPollingResource(TransportResource):
     def render_GET(self, request: AnyRequest) -> int | bytes:
         """Serve the poll, unless there is one already in a generation that never has two."""
         session = self._admission.session(self._route)
-        if session is not None and session.transport is not None and not self._route.dialect.replacesPolls:
+        if session is None:
+            return super().render_GET(request)
+        if session.transport is not None and not self._route.dialect.replacesPolls:
             session.close(Reason.TRANSPORT_ERROR)
             return refuse(request, self.refusal(Problem.MISMATCH))
-        return super().render_GET(request)
+        self._hold(request, session)
+        return NOT_DONE_YET
 
     def admit(self, request: AnyRequest, handshake: Handshake | None) -> None:
         """Hold the request as the session's poll."""
-        config = self._admission.registry.config
         session = self.session(handshake)
         if handshake is not None:
             self.setCookie(request, session)
-        poll = self.transport(request, session, self._route, config.httpCompression)
+        self._hold(request, session)
+
+    def _hold(self, request: AnyRequest, session: Session) -> None:
+        poll = self.transport(request, session, self._route, self._admission.registry.config.httpCompression)
         session.attach(poll, self._route.got)
 
 

@@ -58,6 +58,7 @@ _PLACE = 8
 _MAX_FRAGMENTS = 4096
 #: From how many bytes on Autobahn's native code unmasks faster than one operation on a large integer.
 _LARGE = 1536
+_number = int.from_bytes
 
 
 #: What Autobahn finds out from a handshake, for one that it has not read.
@@ -173,28 +174,26 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
         """
         session, here, end = self._session, 0, len(data)
         while end - here > 5 and session is not None and self.state == self.STATE_OPEN:
-            first, size = data[here], data[here + 1] - 128
-            body = here + 6
+            first, size, body = data[here], data[here + 1] - 128, here + 6
             if size == 126 and end - here > 7:
-                size = int.from_bytes(data[here + 2 : here + 4])
-                body = here + 8
+                size, body = data[here + 2] << 8 | data[here + 3], here + 8
                 if size < 126:
                     break
             elif not 0 <= size < 126:
                 break
             stop = body + size
-            if first not in (_TEXT, _BINARY) or stop > end or size > self.maxMessagePayloadSize:
+            if stop > end or size > self.maxMessagePayloadSize or not _TEXT <= first <= _BINARY:
                 break
             payload, mask = data[body:stop], data[body - 4 : body]
             if size < _LARGE:
                 # One exclusive or of two numbers: the mask, repeated, and the payload.
                 key = (mask * ((size >> 2) + 1))[:size]
-                plain = (int.from_bytes(payload) ^ int.from_bytes(key)).to_bytes(size)
+                plain = (_number(payload) ^ _number(key)).to_bytes(size)
             else:
                 plain = create_xor_masker(mask, size).process(payload)
             if first == _TEXT:
                 try:
-                    text = plain.decode("utf-8")
+                    text = plain.decode()
                 except UnicodeDecodeError:
                     break
                 session.messageReceived(self, text)

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Sequence
-from functools import partial
 from itertools import count
 from typing import ClassVar, NamedTuple
 
@@ -254,13 +253,14 @@ class BaseCodec(ABC):
         return size
 
     def _piece(self, outgoing: Outgoing, style: str) -> bytes:
-        assert self.transport is not None
-        return outgoing.form(self.number((self.transport.form, style)), partial(self._dressPiece, style=style))
-
-    def _dressPiece(self, outgoing: Outgoing, style: str) -> bytes:
-        assert self.transport is not None
-        piece = self.piece(outgoing, style)
-        return self.transport.dress(piece) if piece else b""
+        transport = self.transport
+        assert transport is not None
+        form = self.number((transport.form, style))
+        dressed: bytes | None = outgoing.forms.get(form)
+        if dressed is None:
+            piece = self.piece(outgoing, style)
+            dressed = outgoing.forms[form] = transport.dress(piece) if piece else b""
+        return dressed
 
     def _dressMessages(self, outgoing: Outgoing) -> bytes:
         assert self.transport is not None

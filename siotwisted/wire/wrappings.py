@@ -170,8 +170,12 @@ def readQuery(query: str) -> dict[str, str]:
     """
     if "%" not in query and "+" not in query and query.count("&") < _MAX_QUERY:
         # Nothing to unquote, as in nearly every poll; the standard library takes much longer.
-        fields = [field.partition("=") for field in query.split("&")]
-        return {name: value for name, equals, value in fields if name or equals}
+        fields = {}
+        for field in query.split("&"):
+            name, equals, value = field.partition("=")
+            if name or equals:
+                fields[name] = value
+        return fields
     try:
         return dict(parse_qsl(query, keep_blank_values=True, max_num_fields=_MAX_QUERY))
     except ValueError as error:
