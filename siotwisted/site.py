@@ -177,7 +177,7 @@ class _Channel(Protocol):
         self._request = None
         behind, self._data = self._data, b""
         self._throttle()
-        if self._atOnce:
+        if self._atOnce and self.transport.protocol is self:
             self.transport.protocol = protocol  # and this one is done with
         else:
             self._heir = protocol
