@@ -41,6 +41,8 @@ _ROOT = "/"
 #: What applications say to each other.
 _SPOKEN = frozenset((Kind.EVENT, Kind.MESSAGE, Kind.JSON))
 _STAMP = re.compile("[0-9]{1,18}")
+#: What all private ids of this process begin with: only their clients can know stamps of this process.
+_RUN = secrets.token_urlsafe(6)
 
 
 class Directory(Protocol):
@@ -74,9 +76,10 @@ class _Joining:
     :ivar thinking: what is being waited for.
     :ivar over: whether it is not on its way any more.
     :ivar absence: how it was away, if it says where it was and what it has.
+    :ivar has: the stamp of the last message that it says it has; 0 if that can't be known.
     """
 
-    __slots__ = ("absence", "connection", "held", "over", "thinking")
+    __slots__ = ("absence", "connection", "has", "held", "over", "thinking")
 
     def __init__(self, held: Backlog) -> None:
         self.connection: Connection | None = None
@@ -84,6 +87,7 @@ class _Joining:
         self.thinking: Deferred[Any] | None = None
         self.over = False
         self.absence: Absence[Connection] | None = None
+        self.has = 0
 
     async def wait(self, result: object) -> Any:
         """What a result comes to."""
@@ -348,11 +352,14 @@ class Client:
         joining.connection = connection
         identity = None if config.identity is None else self._identify(config.identity, handshake)
         if pid is not None:
-            joining.absence = self._absence(core, pid, identity, offset)
+            has = 0 if offset is None else int(offset) if isinstance(offset, str) and _STAMP.fullmatch(offset) else -1
+            joining.absence = self._absence(core, pid, identity, has)
+            if pid.startswith(_RUN):
+                joining.has = has
         if joining.absence is not None:
             connection.recover(joining.absence)
         elif recovers:
-            pid = secrets.token_urlsafe(20)
+            pid = _RUN + secrets.token_urlsafe(14)
         connection.identify(identity, pid)
         return connection
 
@@ -370,13 +377,12 @@ class Client:
             return None
         return key
 
-    def _absence(self, core: Core, pid: str, identity: Hashable, offset: object) -> Absence[Connection] | None:
+    def _absence(self, core: Core, pid: str, identity: Hashable, has: int) -> Absence[Connection] | None:
         """How the client of this private id was away, if what it says of what it has can be believed."""
         absences = self._directory.absences
         absence = absences.find(("pid", core.name, pid), identity)
         if absence is None or absence.connection.core is not core:
             return None
-        has = 0 if offset is None else int(offset) if isinstance(offset, str) and _STAMP.fullmatch(offset) else -1
         if has < absence.floor:
             absences.end(absence)
             return None
@@ -416,7 +422,8 @@ class Client:
             if known is not None:
                 known.end()
         elif known is not None:
-            absences.hand(known, self.session.inherit, lambda: self._enter(connection))
+            # Its private id may be that of a connection which another one of its own has taken the place of since.
+            absences.hand(known, self.session.inherit, lambda: self._enter(connection), joining.has)
         else:
             self._enter(connection)
         while joining.held and connection.connected:

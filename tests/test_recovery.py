@@ -433,6 +433,25 @@ class IdentityTests(RecoveryCase):
                 self.assertEqual(self.reports[0][0][-1], (["a"], True))
                 self.stop()
 
+    def test_lateConnect(self) -> None:
+        """
+        A connection of the client's own, which it has given up, may join late and take over what waits. When the client
+        comes back then, its private id is known no more; what it says it has it gets no more either.
+        """
+        peer = self.come()
+        self.sio.emit("a")
+        self.sio.emit("b")
+        self.assertEqual(len(peer.take()), 2)
+        late = self.come()
+        self.assertTrue(peer.session.closed)
+        late.lose()
+        back = self.back(peer, "1")
+        self.assertEqual(back.take(), ['42["b","2"]'])
+        self.assertIs(self.connections[-1].recovered, False)
+        back.lose()
+        strange = self.come({"pid": "x" * 27, "offset": "2"})
+        self.assertEqual(strange.take(), ['42["b","2"]'], "that of another process may know other stamps")
+
     def test_twoLive(self) -> None:
         """A client that is let in by its private id ends a session of the same identity that came meanwhile."""
         self.make(recoveryMiddleware=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from sys import intern
 from time import time
 from typing import Any, NamedTuple, Protocol
 
@@ -61,7 +62,8 @@ def _parsed(block: bytes) -> Head | None:
         return None
     fields: dict[str, str] = {}
     for name, value in _FIELD.findall(block):
-        key, text = name.decode("latin-1").lower(), value.rstrip(b" \t").decode("latin-1")
+        # One text for all of the same name: handshakes are kept as long as their sessions.
+        key, text = intern(name.decode("latin-1").lower()), value.rstrip(b" \t").decode("latin-1")
         if key in fields and key in ("content-length", "host"):
             return None
         fields[key] = f"{fields[key]}, {text}" if key in fields else text

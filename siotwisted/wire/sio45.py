@@ -49,6 +49,8 @@ _NAMESPACE = "/[^,\x1e\ud800-\udfff]*+"
 NAMESPACE = re.compile(_NAMESPACE)
 _HEAD = re.compile(rf"(?:([0-4])|([56])([1-9][0-9]{{0,5}})-)(?:({_NAMESPACE})(?:,|\Z))?+([0-9]*+)(?![ \t\r\n])")
 _WIDE = re.compile("[^\0-\x7f]+")
+#: No packet.
+_NONE = Packet(Kind.NOOP)
 
 
 def faultOf(kind: Kind, data: Any, revision: int) -> str:
@@ -171,9 +173,9 @@ class Decoder:
         self._maxNamespace = namespaceLength
         self.due = 0
         self._room = 0
-        self._packet = Packet(Kind.NOOP)
-        self._places: list[Place] = []
-        self._attachments: list[bytes] = []
+        self._packet = _NONE
+        self._places: Sequence[Place] = ()
+        self._attachments: list[bytes] | None = None
 
     def receive(self, frame: str | bytes) -> Packet | None:
         """
@@ -193,12 +195,13 @@ class Decoder:
         self._room -= len(frame)
         if self._room < 0:
             raise ProtocolError("attachments too large")
+        assert self._attachments is not None
         self._attachments.append(frame)
         self.due -= 1
         if self.due:
             return None
         packet, found, attachments = self._packet, self._places, self._attachments
-        self._packet, self._places, self._attachments = Packet(Kind.NOOP), [], []
+        self._packet, self._places, self._attachments = _NONE, (), None
         putBack(found, attachments)
         return self._told(packet)
 
@@ -229,7 +232,7 @@ class Decoder:
             data = []
         packet = Packet(kind, data, namespace, number)
         if due:
-            self._places = places(packet.data, due)
+            self._places, self._attachments = places(packet.data, due), []
             self._packet, self.due, self._room = packet, due, self._maxBytes
             return None
         return self._told(packet)
