@@ -372,9 +372,9 @@ class Connection:
             question.lost(self)
 
     def eventReceived(self, event: list[Any]) -> None:
-        """The client sent an event that wants no answer."""
-        name = event[0]
-        if type(name) is str and self._middleware is None and name not in RESERVED:
+        """The client sent an event that wants no answer, and whose name is text and not reserved."""
+        if self._middleware is None:
+            name = event[0]
             del event[0]
             self.core.handlers.dispatch(self, name, event)
         else:

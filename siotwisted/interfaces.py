@@ -83,8 +83,8 @@ class IPacketReceiver(Interface):
 
     def eventReceived(event: list[Any]) -> None:
         """
-        A payload that was one event of the root namespace that wants no answer, as nearly all are: its name and its
-        arguments.
+        A payload that was one event of the root namespace that wants no answer, as nearly all are: its name, which is
+        text and not reserved, and its arguments.
         """
 
 

@@ -33,6 +33,7 @@ from siotwisted.packets import Kind, Packet
 from siotwisted.wire.attachments import takeOut
 from siotwisted.wire.codec import BaseCodec
 from siotwisted.wire.jsontext import dumps, loads
+from siotwisted.wire.sio45 import RESERVED
 from siotwisted.wire.units import cutFrames, unitCount
 from siotwisted.wire.wrappings import readQuery
 
@@ -305,9 +306,11 @@ class SocketIO09Codec(BaseCodec):
     def dataReceived(self, payload: str | bytes, form: bool = False) -> None:
         """Read a payload; see :meth:`BaseCodec.dataReceived`. Nearly all are an event of ``/`` without an answer."""
         if payload[:5] == "5:::{" and not form:
-            self._receiver.eventReceived(_event(loads(payload[4:])))  # type: ignore[arg-type]  # text, as it begins so
-        else:
-            super().dataReceived(payload, form)
+            event = _event(loads(payload[4:]))  # type: ignore[arg-type]  # it is text, as it begins so
+            if event[0] not in RESERVED:
+                self._receiver.eventReceived(event)
+                return
+        super().dataReceived(payload, form)
 
     def messageReceived(self, message: str | bytes) -> None:
         """Read a WebSocket message; otherwise as :meth:`dataReceived`."""
