@@ -434,6 +434,33 @@ class AbsenceTests(SessionCase):
         self.assertEqual((self.receiver.reasons[1:], logs), ([Reason.TRANSPORT_CLOSE], []))
 
 
+class ListenerTests(SessionCase):
+    """Events that somebody wants to have at once."""
+
+    def test_atOnce(self) -> None:
+        """They go there, and not to the receiver, until the session has ended; a sign of life they are all the same."""
+        session, _stream = self.stream()
+        heard: list[list[Any]] = []
+        session.listener = heard.append
+        session.eventReceived(["a", 1])
+        session.listener = None
+        session.eventReceived(["b"])
+        self.assertEqual((heard, len(self.receiver.events)), ([["a", 1]], 2))
+        session.listener = heard.append
+        session.close(Reason.SERVER_DISCONNECT)
+        session.eventReceived(["c"])
+        self.assertEqual(len(heard), 1)
+
+    def test_fails(self) -> None:
+        """A fault in there is in the log, and no end of the session."""
+        session, _stream = self.stream()
+        session.listener = lambda event: event[9]
+        with capturedLogs() as logs:
+            session.eventReceived(["a"])
+        self.assertEqual((len(logs), session.closed), (1, False))
+        self.flushLoggedErrors(IndexError)
+
+
 class ShortTimeoutTests(AbsenceTests):
     """The same with a reconnect timeout that is shorter than the other timers."""
 

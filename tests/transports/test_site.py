@@ -285,6 +285,32 @@ class ShortWayTests(ServerCase):
         self.server.clock.pump([1.0] * 15)
         self.assertFalse(client.open)
 
+    def test_idleAfterOthers(self) -> None:
+        """So it is with one that Twisted Web has had: what is served here counts there as well."""
+        site = self.server.site
+        site.timeOut = 10
+        id = self.server.open()
+        client = self.server.connect()
+        client.request("GET", "/nothing-there")
+        client._protocol._http.setTimeout(10)  # it began before the time was set
+        for _ in range(3):
+            client.request("GET", f"/xhr-polling/{id}/1322000000000")
+            self.server.clock.pump([1.0] * 15)
+            self.server.sio.broadcast("x")
+            self.server.turn()
+        self.assertTrue(client.open)
+        self.server.clock.pump([1.0] * 25)
+        self.assertFalse(client.open)
+
+    def test_webSocketOfOthers(self) -> None:
+        """A handshake that only Twisted Web and Autobahn read leads to a WebSocket with no detour as well."""
+        client = self.server.connect()
+        client.request("GET", "/websocket", {**UPGRADE, "Connection": "Upgrade, keep-alive"})
+        self.assertIn(b"101 Switching Protocols", client.received)
+        self.assertIsNotNone(client._protocol.__dict__.get("dataReceived"))
+        client.send(clientFrame("~m~2~m~hi"))
+        self.assertEqual(self.server.notes.messages, ["hi"])
+
     def test_otherProtocol(self) -> None:
         """A connection that speaks HTTP/2 is Twisted Web's."""
         protocol = self.server.site.buildProtocol(None)

@@ -54,6 +54,22 @@ class CodecCase(SynchronousTestCase):
 class SayTests(CodecCase):
     """What is said to clients."""
 
+    def test_plainEvents(self) -> None:
+        """Events that are quickly read and written are the same as others, and so are those that seem so."""
+        for text, packet in (
+            ('5:::{"name":"a","args":[1]}', Packet(Kind.EVENT, ["a", 1])),
+            ('5:::{"name":"a"}', Packet(Kind.EVENT, ["a"])),
+            ('5:::{"name":"connect","args":[1]}', Packet(Kind.EVENT, ["connect", 1])),
+            ('5:::{"name":"é","args":["é"]}', Packet(Kind.EVENT, ["é", "é"])),
+            ('5:::{"name":"a,b","args":["c,d"]}', Packet(Kind.EVENT, ["a,b", "c,d"])),
+            ('5:::{"name":"a\\"","args":["\\""]}', Packet(Kind.EVENT, ['a"', '"'])),
+            ('5:::{"name":"a","args":[[1,{"b":null}],"c"]}', Packet(Kind.EVENT, ["a", [1, {"b": None}], "c"])),
+        ):
+            self.session.calls.clear()
+            self.codec.messageReceived(text)
+            self.assertEqual(self.session.calls, [[packet]])
+            self.assertEqual(self.codec.messages(Outgoing(packet)), (text,))
+
     def test_interface(self) -> None:
         """It is a codec, and has no room for attributes by accident."""
         self.assertTrue(verifyObject(ICodec, self.codec))
