@@ -17,7 +17,7 @@ from siotwisted.config import Config
 from siotwisted.ledger import Ledger
 from siotwisted.outbox import Entry
 from siotwisted.outgoing import Outgoing
-from siotwisted.packets import Kind, Packet, Reason
+from siotwisted.packets import Kind, Reason
 from siotwisted.rooms import Rooms
 
 __all__ = ["Absence", "Absences", "Key", "Returning"]
@@ -194,7 +194,7 @@ class Absences(Generic[Member]):
         :param floor: the stamp of the last message that it had confirmed.
         """
         absence = connection.absence
-        moving = [entry for entry in entries if _movable(entry.outgoing.packet)]
+        moving = [entry for entry in entries if _movable(entry.outgoing)]
         adoptable = reason in _ADOPTABLE and not self._stopped
         if absence is None and moving and connection.identity is not None and adoptable:
             absence = connection.absence = Absence(self, connection, reason)
@@ -205,7 +205,7 @@ class Absences(Generic[Member]):
         absence.entries[:0] = moving
         absence.floor = floor
         self.wait(absence)
-        self._ledger.report(connection, [each for each in entries if not _movable(each.outgoing.packet)], reason)
+        self._ledger.report(connection, [each for each in entries if not _movable(each.outgoing)], reason)
 
     def wait(self, absence: Absence[Member]) -> None:
         """Wait for the client, unless the absence is over."""
@@ -300,6 +300,6 @@ class Absences(Generic[Member]):
             self.end(absence)
 
 
-def _movable(packet: Packet) -> bool:
+def _movable(outgoing: Outgoing) -> bool:
     """Whether a message means the same in another session. Questions and answers do not: their numbers are new."""
-    return packet.id is None and packet.kind is not Kind.ACK
+    return outgoing.id is None and outgoing.kind is not Kind.ACK

@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import re
 import secrets
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
+from hashlib import blake2s
 from typing import Any, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -41,8 +43,18 @@ _ROOT = "/"
 #: What applications say to each other.
 _SPOKEN = frozenset((Kind.EVENT, Kind.MESSAGE, Kind.JSON))
 _STAMP = re.compile("[0-9]{1,18}")
-#: What all private ids of this process begin with: only their clients can know stamps of this process.
-_RUN = secrets.token_urlsafe(6)
+#: Of a private id, so many characters are made by chance; the others tell whose it is.
+_RANDOM = 19
+_KEY = secrets.token_bytes(32)
+
+
+def _private(identity: Hashable, namespace: str, chance: str) -> str:
+    """
+    The private id of a connection. It tells of which process it is, and which client and namespace it was given to:
+    only to that one client the stamps mean anything that it may say.
+    """
+    told = f"{hash((identity, namespace))} {chance}".encode("utf-8", "surrogatepass")
+    return urlsafe_b64encode(blake2s(told, key=_KEY, digest_size=6).digest()).decode("ascii") + chance
 
 
 class Directory(Protocol):
@@ -76,7 +88,7 @@ class _Joining:
     :ivar thinking: what is being waited for.
     :ivar over: whether it is not on its way any more.
     :ivar absence: how it was away, if it says where it was and what it has.
-    :ivar has: the stamp of the last message that it says it has; 0 if that can't be known.
+    :ivar has: the stamp of the last message that it says it has, if it can be believed; at most 0 otherwise.
     """
 
     __slots__ = ("absence", "connection", "has", "held", "over", "thinking")
@@ -281,7 +293,7 @@ class Client:
         refusal = None
         try:
             self._connection(found, name, auth, joining)
-        except Exception:
+        except (Exception, SystemExit):
             refusal = self._undecided(name)
         self._decided(name, joining, found, refusal)
 
@@ -354,12 +366,12 @@ class Client:
         if pid is not None:
             has = 0 if offset is None else int(offset) if isinstance(offset, str) and _STAMP.fullmatch(offset) else -1
             joining.absence = self._absence(core, pid, identity, has)
-            if pid.startswith(_RUN):
+            if pid == _private(identity, name, pid[-_RANDOM:]):
                 joining.has = has
         if joining.absence is not None:
             connection.recover(joining.absence)
         elif recovers:
-            pid = _RUN + secrets.token_urlsafe(14)
+            pid = _private(identity, name, secrets.token_urlsafe(20)[:_RANDOM])
         connection.identify(identity, pid)
         return connection
 

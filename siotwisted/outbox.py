@@ -38,7 +38,7 @@ _SMALL = 1024
 
 _place = itemgetter(0)
 #: In the place of a message that is forgotten: it says nothing.
-_VOID = Outgoing(Packet(Kind.NOOP))
+_VOID = Packet(Kind.NOOP)
 
 
 class Entry(NamedTuple):
@@ -101,8 +101,8 @@ class Outbox:
         self._window = min(_WINDOW, maxBytes)
         self._much = min(_MUCH, maxBytes // 4 + 1)
         #: All that is not confirmed, and how many bytes had been accepted with each. What is handed over, and was an
-        #: event, is kept as the text of it: thousands of them may wait for their clients' answers, and at text the
-        #: garbage collector does not have to look again and again.
+        #: event of text and numbers, is kept as its JSON: thousands of them may wait for their clients' answers, and at
+        #: text the garbage collector does not have to look again and again.
         self._entries: list[Outgoing | str] = []
         self._ends: list[int] = []
         self._acceptedBytes = self._handedBytes = self._confirmedBytes = 0
@@ -253,7 +253,7 @@ class Outbox:
         if stop - start == 1:
             only = entries[start]
             if not isinstance(only, str):
-                if only.event and not only.stamp:
+                if only.event and only.data is None and not only.stamp:
                     entries[start] = only.event
                 return [only]
         given: list[Outgoing] = []
@@ -261,7 +261,7 @@ class Outbox:
             entry = entries[place]
             if isinstance(entry, str):
                 entry = Outgoing.ofEvent(entry)
-            elif entry.event and not entry.stamp:
+            elif entry.event and entry.data is None and not entry.stamp:
                 entries[place] = entry.event
             given.append(entry)
         return given
@@ -292,7 +292,7 @@ class Outbox:
         self._handed = 0
         self._handedBytes = self._confirmedBytes
         for place in self._volatile or ():
-            self._entries[place - self._confirmed - 1] = _VOID
+            self._entries[place - self._confirmed - 1] = Outgoing(_VOID)
             self._ownCount += 1
             insort(self._own, place)
             self.accepted -= 1

@@ -33,13 +33,14 @@ class Outgoing:
     :ivar text: its data as text: JSON of the values that applications send, with placeholders for bytes; otherwise the
         data itself.
     :ivar attachments: the bytes that were in it, in the order of the placeholders.
+    :ivar data: the data itself; None if it is a list of text and whole numbers, which the text says as well.
     :ivar event: the same text, if it is ASCII and that of an event of the root namespace that wants no answer, as
         nearly all packets are; ``""`` for any other.
     :ivar stamp: its number among all that clients may ask for again when they are back; 0 for no such.
     :raises siotwisted.errors.EncodeError: from the constructor, if JSON can't hold the data.
     """
 
-    __slots__ = ("_data", "attachments", "event", "forms", "id", "kind", "namespace", "stamp", "text")
+    __slots__ = ("attachments", "data", "event", "forms", "id", "kind", "namespace", "stamp", "text")
 
     def __init__(self, packet: Packet) -> None:
         kind, data, namespace, id = packet
@@ -48,15 +49,13 @@ class Outgoing:
         self.id = id
         self.stamp = 0
         self.event = ""
-        #: The data; None if the text says it all. Thousands of these may wait for their clients: they had better be
-        #: text, bytes and numbers, at which the garbage collector does not have to look again and again.
-        self._data: Any = data
+        self.data: Any = data
         self.text: str = data
         self.attachments: Sequence[bytes] = ()
         if kind in _VALUES:
             text = dumpsFlat(data)
             if text:
-                self._data = None
+                self.data = None
             else:
                 value, attachments = takeOut(data)
                 text, self.attachments = dumps(value), attachments or ()
@@ -70,7 +69,7 @@ class Outgoing:
     def ofEvent(cls, event: str) -> Outgoing:
         """The packet whose :attr:`event` this is."""
         self = cls.__new__(cls)
-        self.kind, self.namespace, self.id, self._data = _EVENT, "/", None, None
+        self.kind, self.namespace, self.id, self.data = _EVENT, "/", None, None
         self.text = self.event = event
         self.stamp, self.attachments, self.forms = 0, (), {}
         return self
@@ -78,7 +77,7 @@ class Outgoing:
     @property
     def packet(self) -> Packet:
         """What it says."""
-        data = self._data
+        data = self.data
         if data is None and self.kind in _VALUES:
             data = loads(self.text)
         return Packet(self.kind, data, self.namespace, self.id)

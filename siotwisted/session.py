@@ -27,8 +27,8 @@ from siotwisted.upgrade import Upgrade
 
 __all__ = ["Session", "SessionOwner"]
 
-_GOODBYE = Outgoing(Packet(Kind.CLOSE))
-_NOTHING = Outgoing(Packet(Kind.NOOP))
+_GOODBYE = Packet(Kind.CLOSE)
+_NOTHING = Packet(Kind.NOOP)
 #: What belongs to the session alone, beside the signs of life, and means nothing here.
 _IGNORED = frozenset((Kind.OPEN, Kind.NOOP, Kind.UPGRADE))
 #: The ends that we bring about and the client hears of, if need be from its next poll.
@@ -149,7 +149,7 @@ class Session(Sender):
         End the session, once: what was accepted is written if the client is there to take it, the client's transport
         ends, and the receiver is told. A second call does nothing.
         """
-        self._end(reason, _GOODBYE)
+        self._end(reason, Outgoing(_GOODBYE))
 
     def withhold(self) -> None:
         """The client has come back in another session, which is to send it what this one has not."""
@@ -312,12 +312,12 @@ class Session(Sender):
         self.codec.makeConnection(transport)
         if not self._resume(transport, got, moved):
             self.withhold()
-        self._leave(_GOODBYE)
+        self._leave(Outgoing(_GOODBYE))
         self._settle()
 
     def _nothing(self) -> tuple[list[bytes], bool]:
         """An answer to a poll that has nothing to say."""
-        return self.codec.dressed([_NOTHING])
+        return self.codec.dressed([Outgoing(_NOTHING)])
 
     def transportLost(self, transport: ISessionTransport, reason: Reason, final: bool = False) -> None:
         """
@@ -402,7 +402,7 @@ class Session(Sender):
             if kind in liveness.kinds:
                 liveness.heard(packet)
             elif kind is Kind.CLOSE:
-                self._end(self.dialect.goodbye, _NOTHING)
+                self._end(self.dialect.goodbye, Outgoing(_NOTHING))
             elif kind not in _IGNORED:
                 try:
                     self._registry.received(self, packet)

@@ -72,11 +72,13 @@ class _Channel(Protocol):
             request.lost()
         self.__dict__.pop("dataReceived", None)
         heir, self._heir = self._heir, None
-        if heir is not None:
-            heir.connectionLost(reason)
-        elif self._web is not None:
-            self._http.__dict__.pop("timeoutConnection", None)
-            self._web.connectionLost(reason)
+        try:
+            if heir is not None:
+                heir.connectionLost(reason)
+        finally:
+            if self._web is not None:
+                self._http.__dict__.pop("timeoutConnection", None)
+                self._web.connectionLost(reason)
 
     def dataReceived(self, data: bytes) -> None:
         """Bytes have come."""
@@ -177,7 +179,10 @@ class _Channel(Protocol):
         self._request = None
         behind, self._data = self._data, b""
         self._throttle()
-        if self._atOnce and self.transport.protocol is self:
+        if self._web is not None:  # it has had something before, and has nothing to say here any more
+            self._http.setTimeout(None)
+            self.transport.unregisterProducer()
+        if self._atOnce and self._web is None and self.transport.protocol is self:
             self.transport.protocol = protocol  # and this one is done with
         else:
             self._heir = protocol

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -180,6 +181,22 @@ class SliceTests(SynchronousTestCase):
         outbox.confirm(2)
         self.assertEqual(len(outbox.slice(100)), 1)
         self.assertFalse(outbox.open)
+
+    def test_kept(self) -> None:
+        """What is handed over comes back as it was: the data of an event, too, however deep, and whatever is in it."""
+        deep: Any = "deep"
+        for _ in range(100):
+            deep = [deep]
+        outbox = Outbox(10, 10_000)
+        sent: list[list[Any]] = [["a", 1, "é", None, True], ["b", (1, 2)], ["c", deep], ["d", {1: 2}], ["e", 2**70]]
+        for data in sent:
+            outbox.accept(Outgoing(Packet(Kind.EVENT, data)), 10)
+        for again in (False, True):
+            given = outbox.take()
+            self.assertEqual([outgoing.packet.data for outgoing in given], sent, again)
+            outbox.handBack()
+        outbox.slice(1000)
+        self.assertEqual([entry.outgoing.packet.data for entry in outbox.release()], sent)
 
     def test_pressing(self) -> None:
         """The client is to be asked when 256 messages, 256 KiB or a quarter of what may be are unconfirmed."""

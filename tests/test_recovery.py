@@ -449,8 +449,24 @@ class IdentityTests(RecoveryCase):
         self.assertEqual(back.take(), ['42["b","2"]'])
         self.assertIs(self.connections[-1].recovered, False)
         back.lose()
-        strange = self.come({"pid": "x" * 27, "offset": "2"})
-        self.assertEqual(strange.take(), ['42["b","2"]'], "that of another process may know other stamps")
+        strange = self.come({"pid": "x" * 27, "offset": "2"})  # stamps of another process, maybe
+        self.assertEqual(strange.take(), ['42["b","2"]'])
+
+    def test_otherIdentity(self) -> None:
+        """What one client says it has is nothing about another one's messages, whose stamps are lower."""
+        who = ["x"]
+        self.make(identity=lambda handshake: who[0])
+        other = self.come()
+        other.lose()
+        self.sio.emit("for x")
+        who[0] = "y"
+        peer = self.come()
+        self.sio.emit("b")
+        self.assertEqual(peer.take(), ['42["b","2"]'])
+        peer.lose()
+        who[0] = "x"
+        back = self.come(peer.auth("2"))
+        self.assertEqual(back.take(), ['42["for x","1"]', '42["b","2"]'])
 
     def test_twoLive(self) -> None:
         """A client that is let in by its private id ends a session of the same identity that came meanwhile."""

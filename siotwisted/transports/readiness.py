@@ -37,6 +37,7 @@ class ReadySet:
         self._reactor = reactor
         self._epoll = select.epoll()
         self._members: dict[int, Any] = {}
+        self._watched = False
 
     @classmethod
     def make(cls, reactor: object) -> ReadySet | None:
@@ -49,13 +50,22 @@ class ReadySet:
         number = transport.fileno()
         self._epoll.register(number, select.EPOLLIN)
         self._members[number] = transport
-        if len(self._members) == 1:
+        if not self._watched:
+            self._watched = True
             self._reactor.addReader(self)
 
     def discard(self, number: int) -> None:
-        """The transport of this descriptor is closed, which has taken it out of the system's set."""
-        del self._members[number]
-        if not self._members:
+        """
+        Read the transport of this descriptor no more. It is best told before that is closed: a process that was forked
+        off may have it, too, and it would stay in the system's set.
+        """
+        if self._members.pop(number, None) is not None:
+            try:
+                self._epoll.unregister(number)
+            except OSError:
+                pass  # it is closed already
+        if self._watched and not self._members:
+            self._watched = False
             self._reactor.removeReader(self)
 
     # What the reactor asks and tells.
@@ -75,15 +85,26 @@ class ReadySet:
             transport = members.get(number)
             if transport is None:
                 continue  # it was closed since, for something that another one has brought
+            if transport.disconnecting:
+                self.discard(number)  # as in the reactor: what is still to be written comes before whatever the end is
+                continue
             try:
                 why = transport.doRead()
             except BaseException as error:
                 _log.failure("a connection failed")
                 why = error
             if why is not None:
-                transport.connectionLost(Failure(why))
+                self._lose(transport, Failure(why))
+
+    def _lose(self, transport: Any, reason: Failure) -> None:
+        try:
+            transport.connectionLost(reason)
+        except BaseException:
+            _log.failure("the end of a connection failed")
 
     def connectionLost(self, reason: Failure) -> None:
         """The reactor has stopped."""
+        self._watched = False
+        self._reactor.removeReader(self)
         for transport in list(self._members.values()):
-            transport.connectionLost(Failure(ConnectionLost()))
+            self._lose(transport, Failure(ConnectionLost()))

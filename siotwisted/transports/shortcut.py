@@ -1,5 +1,5 @@
 """
-Requests of polling clients, read and answered without most of what Twisted Web does for a request.
+Requests of polling clients, and the handshakes of WebSockets, without most of what Twisted Web does for a request.
 
 A poll, and a message that is posted, are a request each, and nearly all of their cost is that of the request. This is
 for those alone that are well-formed and of the usual kind: :func:`readHead` refuses all others, for Twisted Web to
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from sys import intern
 from time import time
 from typing import Any, NamedTuple, Protocol
 
@@ -29,7 +28,16 @@ _UNUSUAL = frozenset(("transfer-encoding", "expect", "te", "trailer"))
 #: What a ``Connection`` may say, and whether that needs an ``Upgrade``, which has to name WebSockets alone.
 _CONNECTIONS = {"keep-alive": None, "upgrade": "websocket", "keep-alive, upgrade": "websocket"}
 #: The head of a WebSocket's handshake is no other's, for its key is made by chance.
-_ONCE = b"Sec-WebSocket-Key:"
+_ONCE = b"sec-websocket-key:"
+#: One text for all headers of the same name: handshakes are kept as long as their sessions.
+_NAMES = {
+    name: name
+    for name in (
+        "accept accept-encoding accept-language cache-control connection content-length content-type cookie host origin"
+        " pragma referer sec-fetch-dest sec-fetch-mode sec-fetch-site sec-websocket-extensions sec-websocket-key"
+        " sec-websocket-version upgrade user-agent x-forwarded-for x-forwarded-host x-forwarded-proto"
+    ).split()
+}
 #: How long a head and a body may be, in bytes, to be read here.
 _LONGEST_HEAD = 8192
 _LONGEST_BODY = 65536
@@ -62,8 +70,8 @@ def _parsed(block: bytes) -> Head | None:
         return None
     fields: dict[str, str] = {}
     for name, value in _FIELD.findall(block):
-        # One text for all of the same name: handshakes are kept as long as their sessions.
-        key, text = intern(name.decode("latin-1").lower()), value.rstrip(b" \t").decode("latin-1")
+        key, text = name.decode("latin-1").lower(), value.rstrip(b" \t").decode("latin-1")
+        key = _NAMES.get(key, key)
         if key in fields and key in ("content-length", "host"):
             return None
         fields[key] = f"{fields[key]}, {text}" if key in fields else text
@@ -83,7 +91,7 @@ def _head(block: bytes) -> Head | None:
         return _heads[block]
     except KeyError:
         head = _parsed(block)
-        if _ONCE not in block:
+        if _ONCE not in block.lower():
             if len(_heads) >= _REMEMBERED:
                 _heads.clear()
             _heads[block] = head
@@ -166,6 +174,7 @@ class ShortRequest:
     def finish(self) -> None:
         """Send the answer."""
         carrier, self._carrier = self._carrier, None
+        self.cut = None
         if carrier is None:
             return
         headers = "\r\n".join(map(": ".join, self.headers.items()))
@@ -178,9 +187,9 @@ class ShortRequest:
 
         :return: what came behind the request.
         """
-        carrier, self._carrier = self._carrier, None
-        assert carrier is not None
-        return carrier.handOver(protocol)
+        assert self._carrier is not None
+        self.cut = None
+        return self._carrier.handOver(protocol)
 
     def abort(self) -> None:
         """Cut the connection."""

@@ -2,7 +2,7 @@
 ``websocket`` and ``flashsocket``: one Autobahn factory for both, below a Twisted Web resource or alone on a port.
 
 Inside a resource tree, :mod:`~siotwisted.transports.websocketresource` checks the request as every transport does,
-takes the connection over from Twisted Web, and lets Autobahn answer the handshake. Alone on a port, Autobahn reads the
+takes the connection over, and answers the handshake, or lets Autobahn do so. Alone on a port, Autobahn reads the
 request, and the protocol makes the same checks in :meth:`~SocketIOWebSocketProtocol.onConnect`. From there on, both are
 the same.
 """
@@ -139,9 +139,10 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
         self.factory.countConnections += 1
         if self.admitted is None:
             self.secure = ISSLTransport.providedBy(self.transport)
-            self.openHandshakeTimeoutCall = self.factory._batched_timer.call_later(
-                self.openHandshakeTimeout, self.onOpenHandshakeTimeout
-            )
+            if self.openHandshakeTimeout > 0:
+                self.openHandshakeTimeoutCall = self.factory._batched_timer.call_later(
+                    self.openHandshakeTimeout, self.onOpenHandshakeTimeout
+                )
 
     def open(self, response: bytes) -> None:
         """
@@ -348,11 +349,9 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The TCP connection is gone."""
         self._lost = True
-        self.ready = False
-        if self._number is not None and self.factory.readySet is not None:
-            self.factory.readySet.discard(self._number)
-            self._number = None
+        self.stopProducing()
         super().connectionLost(reason)
+        self.__dict__.pop("dress", None)  # a cycle, too
         self.is_open = self.is_closed = None  # their results are this protocol: a cycle
         if self._decision is not None:
             self._decision.cancel()
@@ -433,8 +432,11 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
             self._session.transportReady()
 
     def stopProducing(self) -> None:
-        """The connection is lost, as :meth:`onClose` tells too."""
+        """The connection is lost, as :meth:`onClose` tells too; its socket is still open, mostly."""
         self.ready = False
+        if self._number is not None and self.factory.readySet is not None:
+            self.factory.readySet.discard(self._number)
+            self._number = None
 
 
 class SocketIOWebSocketFactory(WebSocketServerFactory):
@@ -484,7 +486,8 @@ class SocketIOWebSocketFactory(WebSocketServerFactory):
         if first.openHandshakeTimeoutCall is not None:
             first.openHandshakeTimeoutCall.cancel()
         beginning = {name: _beginning(value) for name, value in vars(first).items() if name != "factory"}
-        fixed = {"openHandshakeTimeoutCall": None, "CONFIG_ATTRS": (), **_OPENED}
+        peer = cached_property(lambda protocol: addressText(protocol.transport.getPeer()))
+        fixed = {"openHandshakeTimeoutCall": None, "CONFIG_ATTRS": (), "peer": peer, **_OPENED}
         self.protocol = cast("type[SocketIOWebSocketProtocol]", type(base.__name__, (base,), {**beginning, **fixed}))
 
     def _acceptCompression(self, offers: Sequence[object]) -> PerMessageDeflateOfferAccept | None:

@@ -77,7 +77,11 @@ class WebSocketResource(TransportResource):
         else:
             behind = _takeOver(request, protocol)
         compresses = self._admission.registry.config.perMessageDeflate is not None
-        _receive(protocol, request.uri, fieldsOf(request), compresses)
+        answer = None if compresses else _answer(fieldsOf(request))
+        if answer is not None:
+            protocol.open(answer)
+        else:
+            protocol.dataReceived(_head(request))
         if behind:
             protocol.dataReceived(behind)
 
@@ -112,30 +116,24 @@ def _takeOver(request: Request, protocol: SocketIOWebSocketProtocol) -> bytes:
     return behind
 
 
-def _receive(protocol: SocketIOWebSocketProtocol, uri: bytes, fields: Mapping[str, str], compresses: bool) -> None:
-    """
-    Give a protocol, which has its connection, the handshake that came there.
-
-    The usual handshake is answered here, in a tenth of the time that Autobahn takes; it gets any other.
-
-    :param fields: the headers by lower-case name, of a request that asks for a WebSocket and has no body.
-    :param compresses: whether messages are compressed if the client wants it.
-    """
-    answer = None if compresses else _answer(fields)
-    if answer is not None:
-        protocol.open(answer)
-        return
-    head = [b"GET %b HTTP/1.1" % uri]
-    head += [
-        f"{name}: {value}".encode("latin-1")
-        for name, value in fields.items()
-        if name != "origin"  # which was checked, and may be none to Autobahn
-    ]
-    protocol.dataReceived(b"\r\n".join(head) + b"\r\n\r\n")
+def _head(request: AnyRequest) -> bytes:
+    """The handshake once more, for Autobahn to read."""
+    if isinstance(request, ShortRequest):
+        fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in request.fields.items()]
+    else:
+        raw = request.requestHeaders.getAllRawHeaders()
+        fields = [(name.lower(), value) for name, values in raw for value in values]
+    lines = [b"%b: %b" % field for field in fields if field[0] != b"origin"]  # checked, and may be none to Autobahn
+    return b"\r\n".join([b"GET %b HTTP/1.1" % request.uri, *lines, b"", b""])
 
 
 def _answer(fields: Mapping[str, str]) -> bytes | None:
-    """The answer to a handshake that asks for nothing but a WebSocket; None for any other."""
+    """
+    The answer to a handshake that asks for nothing but a WebSocket, as nearly all do, in a tenth of the time that
+    Autobahn takes; None for any other.
+
+    :param fields: the headers by lower-case name, of a request that asks for a WebSocket and has no body.
+    """
     key = fields.get("sec-websocket-key", "")
     if (
         fields.get("sec-websocket-version") != "13"

@@ -188,17 +188,12 @@ class BaseCodec(ABC):
 
     def size(self, outgoing: Outgoing) -> int:
         """
-        How many bytes the messages of a packet have, or their frames on a WebSocket; 0 if there is nothing to say.
+        How many bytes the messages of a packet have; 0 if there is nothing to say.
 
         :raises UnsupportedByClient: if the protocol has no words for it.
         """
-        frame: bytes | None = outgoing.forms.get(self._form)
-        if frame is None:
-            if self.transport is None or not self.transport.messages:
-                size: int | None = outgoing.forms.get(self._size)
-                return self._say(outgoing) if size is None else size
-            frame = outgoing.forms[self._form] = self._dressMessages(outgoing)
-        return len(frame)
+        size: int | None = outgoing.forms.get(self._size)
+        return self._say(outgoing) if size is None else size
 
     def said(self, outgoing: Outgoing) -> Sequence[str | bytes]:
         """The messages of a packet, made once for all sessions of this key; otherwise as :meth:`size`."""

@@ -31,8 +31,8 @@ __all__ = [
     "SocketIO5MessagePackCodec",
 ]
 
-#: So many bytes are before the JSON of an event: ``42``, and the head of a frame.
-_HEADS = 6
+#: So many bytes are before the JSON of an event: ``42``.
+_HEAD = 2
 #: The packets of Engine.IO itself. What they carry is text.
 _ENGINE = frozenset((Kind.OPEN, Kind.CLOSE, Kind.PING, Kind.PONG, Kind.UPGRADE, Kind.NOOP))
 
@@ -259,8 +259,8 @@ class EngineCodec(BaseCodec):
         self._receiver.packetsReceived(() if packet is None else (packet,))
 
     def size(self, outgoing: Outgoing) -> int:
-        """How many bytes a packet has; see :meth:`BaseCodec.size`. It is the most that they can be for an event."""
-        return len(outgoing.event) + _HEADS if outgoing.event and self._plain else super().size(outgoing)
+        """How many bytes a packet has; see :meth:`BaseCodec.size`."""
+        return len(outgoing.event) + _HEAD if outgoing.event and self._plain else super().size(outgoing)
 
     def send(self, outgoings: Sequence[Outgoing]) -> None:
         """Write these packets to the transport; see :meth:`BaseCodec.send`. Events are made here, without a detour."""

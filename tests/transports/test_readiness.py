@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import struct
@@ -120,6 +121,62 @@ class ReadySetTests(TestCase):
         await self._until(second, b"still here")
         second.transport.abortConnection()
         await second.lost
+
+    async def test_faultAtEnd(self) -> None:
+        """A fault in the end of one is that one's alone, too; the others are read on, and newer ones."""
+        client, member = await self._connect()
+        other, second = await self._connect()
+        lost = member.connectionLost
+
+        def fails(reason: Failure = connectionDone) -> None:
+            lost(reason)
+            raise GeneratorExit
+
+        member.connectionLost = fails  # type: ignore[method-assign]
+        client.close()
+        await member.lost
+        await self._turn()
+        self.assertEqual(len(self.flushLoggedErrors(GeneratorExit)), 1)
+        third, last = await self._connect()
+        for peer, at in ((other, second), (third, last)):
+            peer.send(b"hello")
+            await self._until(at, b"hello")
+            at.transport.loseConnection()
+            await at.lost
+
+    async def test_leaving(self) -> None:
+        """One that is about to end is read no more: a client that has closed its side gets all that waits for it."""
+        client, member = await self._connect()
+        data = b"x" * 1_000_000
+        member.transport.write(data)
+        await self._turn()
+        member.transport.loseConnection()
+        client.shutdown(socket.SHUT_WR)
+        await self._turn()
+        client.setblocking(False)
+        received = 0
+        while True:
+            try:
+                got = len(client.recv(1_000_000))
+            except BlockingIOError:
+                await self._turn()
+                continue
+            if not got:
+                break
+            received += got
+        self.assertEqual(received, len(data))
+        await member.lost
+
+    async def test_forked(self) -> None:
+        """A socket that another process has, too, is out of the set when it is closed here."""
+        client, member = await self._connect()
+        other = os.dup(member.transport.fileno())  # as good as a process that was forked off
+        self.addCleanup(os.close, other)
+        self.ready.discard(member.number)
+        client.close()
+        member.transport.connectionLost(Failure(ConnectionLost()))
+        await member.lost
+        self.assertEqual(select.select([self.ready], [], [], 0)[0], [])
 
     async def test_closedMeanwhile(self) -> None:
         """One that was ready, and is closed for what another one got, is not read."""

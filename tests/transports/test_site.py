@@ -24,6 +24,7 @@ from siotwisted.resource import SocketIOResource
 from siotwisted.site import SocketIOSite
 from siotwisted.transports import shortcut
 from siotwisted.transports.polling import XHRPollingResource
+from siotwisted.transports.websocket import SocketIOWebSocketProtocol
 from tests.transports import ADDRESS, Server, ServerCase, ServerEnd
 from tests.transports.requests import UPGRADE
 from tests.websocketpeer import clientFrame
@@ -301,6 +302,31 @@ class ShortWayTests(ServerCase):
         self.assertTrue(client.open)
         self.server.clock.pump([1.0] * 25)
         self.assertFalse(client.open)
+
+    def test_webSocketAfterOthers(self) -> None:
+        """A connection on which Twisted Web has served something may become a WebSocket, and stays one."""
+        self.server.site.timeOut = 10
+        for connection in ("Upgrade", "Upgrade, keep-alive"):
+            self.server.notes.messages.clear()
+            client = self.server.connect()
+            client.request("GET", "/nothing-there")
+            client._protocol._http.setTimeout(10)
+            client.request("GET", "/websocket", {**UPGRADE, "Connection": connection})
+            self.assertIn(b"101 Switching Protocols", client.received)
+            self.server.clock.pump([1.0] * 14)
+            client.send(clientFrame("~m~2~m~hi"))
+            self.assertEqual(self.server.notes.messages, ["hi"], connection)
+            self.assertTrue(client.open)
+            client.leave()
+            self.assertIsNone(self.server.connection.session.transport)
+
+    def test_webSocketFails(self) -> None:
+        """A fault of our own at its beginning ends the connection."""
+        self.patch(SocketIOWebSocketProtocol, "onOpen", lambda self: 1 / 0)
+        client = self.server.connect()
+        client.request("GET", "/websocket", UPGRADE)
+        self.assertFalse(client.open)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_webSocketOfOthers(self) -> None:
         """A handshake that only Twisted Web and Autobahn read leads to a WebSocket with no detour as well."""
