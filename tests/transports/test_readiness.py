@@ -147,7 +147,7 @@ class ReadySetTests(TestCase):
     async def test_leaving(self) -> None:
         """One that is about to end is read no more: a client that has closed its side gets all that waits for it."""
         client, member = await self._connect()
-        data = b"x" * 1_000_000
+        data = b"x" * 12_000_000
         member.transport.write(data)
         await self._turn()
         member.transport.loseConnection()
