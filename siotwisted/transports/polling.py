@@ -52,6 +52,10 @@ _GZIP = re.compile(r"(?:^|,)[ \t]*gzip[ \t]*(?:;[ \t]*q=(?:1|0\.0*[1-9])[0-9.]*[
 
 #: How far the time in a client's URLs may be off, in seconds: they are rounded.
 _INACCURACY = 0.005
+#: An answer takes so many seconds, and more, to a page, and the page to begin the next poll.
+_WAY = 0.003
+#: A poll that was held for so many seconds, and not answered at once, may have got another one beside it.
+_HELD = 0.01
 #: Within so many seconds a client that is near can have read an answer and polled again, with the same time in its URL.
 _SOON = 0.005
 #: Two polls of an old client in whose URLs the same time stands are less apart by its clock, in seconds.
@@ -127,7 +131,9 @@ class XHRPollingTransport:
         It has, if it is the answer that made it do so, and not something else:
 
         - a client of 0.6 may begin a second poll beside its first, whose answer it ignores then. Its URLs tell when it
-          has sent them: the second one before the first can have been answered;
+          has sent them: the second one before the first can have been answered. If it is not sooner than the answer,
+          but sooner than that can have come there and the next poll be on its way, and takes another connection though
+          the first one's is free, nobody knows;
         - a browser or a proxy sends a poll again, word for word, if a connection that it had used before breaks, and a
           connection that is not known to be broken, with a client that can have read the answer so soon, is none such;
           if it is broken, and was answered so soon that an old client can have begun two polls in one tick of its
@@ -138,11 +144,14 @@ class XHRPollingTransport:
             return True
         uri, last = self._request.uri, answered._request.uri
         dialect = self._route.dialect
-        if dialect.pollsBeside and 0 <= sentAt(uri) - sentAt(last) < answered._took - _INACCURACY:
+        between = sentAt(uri) - sentAt(last)
+        if dialect.pollsBeside and 0 <= between < answered._took - _INACCURACY:
             return False
         if answered._line is None:
             return True
         broken = isBroken(answered._line)
+        if dialect.pollsBeside and not broken and _HELD < answered._took and 0 <= between < answered._took + _WAY:
+            return None
         if uri == last and isTimed(uri):
             if not broken:
                 return self._begun - answered._begun < _SOON

@@ -302,7 +302,7 @@ class RepeatedPollTests(ResumeCase):
         for client in self.each():
             if type(client) is not Generation06:  # the others hear all of their answers
                 continue
-            for later, read in ((90, False), (99, True), (100, True), (-3_600_000, True)):
+            for later, read in ((90, False), (94, False), (104, True), (-3_600_000, True)):
                 start = next(client.times) + 1_000_000
                 before = self.figures()[0]
                 first = client.poll(t=start)
@@ -314,6 +314,29 @@ class RepeatedPollTests(ResumeCase):
                 client.poll(t=start + 2_000_000)  # which takes what the second has brought
                 client.poll(t=start + 3_000_000)
                 client.times = count(start + 4_000_000)
+
+    def test_perhapsBeside(self) -> None:
+        """
+        If it was sent when the answer can just have been on its way, nobody knows: the client loses its session. But
+        if it comes on the same connection, that was free, and the answer is read.
+        """
+        for later in (96, 99, 100, 102):
+            for sameLine in (False, True):
+                for client in self.each():
+                    if type(client) is not Generation06:
+                        continue
+                    start = next(client.times) + 1_000_000
+                    first = client.poll(t=start)
+                    self.server.clock.advance(0.1)
+                    self.send("a")
+                    self.assertEqual(client.texts(first), ["a"])
+                    if sameLine:
+                        first.request("GET", client.url(t=start + later))
+                        self.assertEqual((self.figures()[0], self.server.reasons), (1, []))
+                    else:
+                        client.poll(t=start + later)
+                        self.assertEqual(self.server.reasons, ["transport error"], later)
+                        self.assertEqual(self.server.notes.undelivered, [("a", True)])
 
     def test_near(self) -> None:
         """The same URL on another connection, when the first one lives: if at once, the client is fast and near."""
