@@ -443,6 +443,9 @@ class ListenerTests(SessionCase):
         heard: list[list[Any]] = []
         session.listener = heard.append
         session.eventReceived(["a", 1])
+        self.patch(type(session._liveness), "listens", True)
+        session.eventReceived(["b", 2])
+        self.assertEqual(heard.pop(), ["b", 2])
         session.listener = None
         session.eventReceived(["b"])
         self.assertEqual((heard, len(self.receiver.events)), ([["a", 1]], 2))

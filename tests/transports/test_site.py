@@ -19,6 +19,7 @@ from twisted.web.server import Site
 from zope.interface import directlyProvides
 
 from siotwisted import registry
+from siotwisted import site as siteModule
 from siotwisted.config import Config
 from siotwisted.resource import SocketIOResource
 from siotwisted.site import SocketIOSite
@@ -319,6 +320,16 @@ class ShortWayTests(ServerCase):
             self.assertTrue(client.open)
             client.leave()
             self.assertIsNone(self.server.connection.session.transport)
+
+    def test_ownConnection(self) -> None:
+        """On plain TCP, a WebSocket has the connection for itself from then on."""
+        self.patch(siteModule, "takesAtOnce", lambda transport: True)
+        ServerEnd.setTcpNoDelay = lambda end, enabled: None  # type: ignore[attr-defined]
+        self.addCleanup(delattr, ServerEnd, "setTcpNoDelay")
+        client = self.server.connect()
+        client.end.protocol = client._protocol  # type: ignore[attr-defined]
+        client.request("GET", "/websocket", UPGRADE)
+        self.assertIsInstance(vars(client.end)["protocol"], SocketIOWebSocketProtocol)
 
     def test_webSocketFails(self) -> None:
         """A fault of our own at its beginning ends the connection."""

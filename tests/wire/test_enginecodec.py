@@ -465,6 +465,18 @@ class SocketIO3Tests(SynchronousTestCase):
         )
 
 
+class ReservedTests(SynchronousTestCase):
+    """Events that only the library itself may use."""
+
+    def test_reserved(self) -> None:
+        """Before revision 5 the session drops them; in it, they are no packets."""
+        made, session = make(SocketIO4Codec)
+        made.messageReceived('42["connect",1]')
+        self.assertEqual(session.calls, [[Packet(Kind.EVENT, ["connect", 1])]])
+        made, session = make(SocketIO5Codec)
+        self.assertRaises(ProtocolError, made.messageReceived, '42["connect",1]')
+
+
 class DoubledTests(SynchronousTestCase):
     """Some clients of 1.0.x make UTF-8 of text, and the WebSocket does so once more."""
 
