@@ -19,8 +19,9 @@ LAYERS = (
     "errors < wire.jsontext wire.attachments packets < outgoing < interfaces; errors < handshake rooms < interfaces",
     "wire.units < wire.sio06 wire.sio06streaming wire.sio09; wire.sio45 < wire.sio09; "
     "wire.codec < wire.sio06 wire.sio06streaming wire.sio09; "
-    "wire.units wire.engine4 < wire.engine3 < wire.enginecodec; wire.codec < wire.enginecodec; "
-    "wire.sio45 < wire.siomsgpack < wire.enginecodec; wire.wrappings < wire.sio09 wire.enginecodec; "
+    "wire.units wire.engine4 < wire.engine3 < wire.enginecodec; wire.codec wire.engineparsers < wire.enginecodec; "
+    "wire.sio45 < wire.siomsgpack < wire.engineparsers; wire.wrappings < wire.sio09 wire.engineparsers; "
+    "wire.sio45 < wire.enginecodec; "
     "wire.websocketframe",
     "dialects.dialect < dialects.socketio06 dialects.socketio09 dialects.engineio < dialects.routing; origins",
     "config",
