@@ -32,7 +32,7 @@ from siotwisted.resource import SocketIOResource
 from siotwisted.rooms import Delivery
 from siotwisted.server import SocketIO
 from siotwisted.site import SocketIOSite
-from siotwisted.transports.websocket import SocketIOWebSocketFactory
+from siotwisted.transports.websocketfactory import SocketIOWebSocketFactory
 from siotwisted.wire.codec import Codec
 from siotwisted.wire.sio06 import SIOCodec
 from siotwisted.wire.sio06streaming import SIOStreamingCodec

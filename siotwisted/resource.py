@@ -24,7 +24,7 @@ from siotwisted.transports.polling import (
     XHRPollingResource,
 )
 from siotwisted.transports.streaming import HTMLFileResource, XHRMultipartResource
-from siotwisted.transports.websocket import HasAdmission, SocketIOWebSocketFactory
+from siotwisted.transports.websocketfactory import HasAdmission, SocketIOWebSocketFactory
 from siotwisted.transports.websocketresource import WebSocketResource
 
 __all__ = ["SocketIOResource"]

@@ -20,7 +20,8 @@ from siotwisted.dialects.dialect import Problem, Refusal, Route
 from siotwisted.handshake import Handshake
 from siotwisted.transports.http import AnyRequest, TransportResource, fieldsOf, header, refuse
 from siotwisted.transports.shortcut import ShortRequest
-from siotwisted.transports.websocket import NO_BODY, SocketIOWebSocketFactory, SocketIOWebSocketProtocol
+from siotwisted.transports.websocket import NO_BODY, SocketIOWebSocketProtocol
+from siotwisted.transports.websocketfactory import SocketIOWebSocketFactory
 
 __all__ = ["WebSocketResource"]
 

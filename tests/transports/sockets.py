@@ -22,7 +22,7 @@ from txaio.tx import config as autobahnConfig
 from siotwisted.config import Config
 from siotwisted.packets import Reason
 from siotwisted.resource import SocketIOResource
-from siotwisted.transports.websocket import SocketIOWebSocketFactory
+from siotwisted.transports.websocketfactory import SocketIOWebSocketFactory
 from tests.transports import Application, Connection
 from tests.websocketpeer import CLOSE, TEXT, clientFrame, framed, serverFrames, unframed, upgradeRequest
 

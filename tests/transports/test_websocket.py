@@ -18,7 +18,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from siotwisted.errors import QueueFull
 from siotwisted.handshake import Handshake
 from siotwisted.packets import Reason
-from siotwisted.transports.websocket import SocketIOWebSocketFactory, SocketIOWebSocketProtocol
+from siotwisted.transports.websocket import SocketIOWebSocketProtocol
+from siotwisted.transports.websocketfactory import SocketIOWebSocketFactory
 from tests.transports import Application
 from tests.transports.sockets import ADDRESS, MAX_PAYLOAD, SECRET, Alone, Embedded, WebSocketCase
 from tests.websocketpeer import (
