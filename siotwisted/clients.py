@@ -443,7 +443,7 @@ class Client:
         if self._joining.get(name) is joining:
             del self._joining[name]
             if name == _ROOT:
-                self.session.listener = connection.eventReceived
+                connection.listen()
 
     def _enter(self, connection: Connection) -> None:
         """It is in its namespace now."""

@@ -5,6 +5,7 @@ What handlers hold in their hands: a connection, which is one client in one name
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -16,7 +17,7 @@ from siotwisted.errors import SessionClosed
 from siotwisted.events import Call, Question, answered, answering, eventPacket, told
 from siotwisted.handshake import Handshake
 from siotwisted.middleware import PacketMiddleware
-from siotwisted.outgoing import Outgoing
+from siotwisted.outgoing import Outgoing, Queued, outgoingOf
 from siotwisted.packets import Kind, Packet, Reason, messagePacket
 from siotwisted.recipients import BaseNamespace, NamespaceCore, Selection
 from siotwisted.session import Session
@@ -258,6 +259,8 @@ class Connection:
             config = self.core.config
             backlog = Backlog(self.session, config.queueMessages, config.queueBytes)
             self._middleware = PacketMiddleware(self, backlog)
+            if self.session.listener is not None and self.core.name == "/":
+                self.listen()
         self._middleware.middleware.append(middleware)
         return middleware
 
@@ -286,7 +289,7 @@ class Connection:
         """Have the handlers hear of a packet that was accepted."""
         self.core.handlers.tellOutgoing(self, told(outgoing.packet))
 
-    def transmit(self, outgoing: Outgoing, volatile: bool = False) -> int:
+    def transmit(self, outgoing: Queued, volatile: bool = False) -> int:
         """
         Send a packet that may be for others too, and have the handlers hear of it.
 
@@ -298,7 +301,7 @@ class Connection:
             raise SessionClosed("the client is not in the namespace")
         place = self.session.send(outgoing, volatile)
         if place and self.core.handlers.outgoing:
-            self.tellOutgoing(outgoing)
+            self.tellOutgoing(outgoingOf(outgoing))
         return place
 
     def expect(self, id: int, question: Question, place: int) -> None:
@@ -371,14 +374,9 @@ class Connection:
         for question, _ in (questions or {}).values():
             question.lost(self)
 
-    def eventReceived(self, event: list[Any]) -> None:
-        """The client sent an event that wants no answer, and whose name is text and not reserved."""
-        if self._middleware is None:
-            name = event[0]
-            del event[0]
-            self.core.handlers.dispatch(self, name, event)
-        else:
-            self.received(Packet(Kind.EVENT, event))
+    def listen(self) -> None:
+        """Hear the session's events at once, unless somebody is asked about them before."""
+        self.session.listener = partial(self.core.handlers.heard, self) if self._middleware is None else None
 
     def received(self, packet: Packet) -> None:
         """The client sent an event or a message."""

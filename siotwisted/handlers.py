@@ -59,6 +59,16 @@ class Answerable(Protocol):
         """Answer the packet of this number."""
 
 
+class Member(Answerable, Protocol):
+    """
+    The same, in its namespace.
+
+    :ivar joined: false once it has left.
+    """
+
+    joined: bool | None
+
+
 _Marked = TypeVar("_Marked", bound=Callable[..., object])
 
 
@@ -160,6 +170,27 @@ class Handlers:
         for handler in self.outgoing:
             self._run(handler, "onAnyOutgoing", connection, arguments)
 
+    def heard(self, connection: Member, event: list[Any]) -> None:
+        """
+        An event has come in that wants no answer, to a connection that is there: as :meth:`dispatch`, in less time.
+
+        :param event: its name and its arguments.
+        """
+        name = event[0]
+        del event[0]
+        if self.incoming:
+            self.dispatch(connection, name, event)
+            return
+        for handler in self.events.get(name, _NO_HANDLERS):
+            try:
+                result = handler(connection, *event)
+                if result is not None and (later := waitable(result)) is not None:
+                    later.addErrback(self._failed, name, handler)
+            except (Exception, SystemExit):
+                self._failed(Failure(), name, handler)
+            if not connection.joined:
+                return
+
     def dispatch(self, connection: Answerable, name: str, arguments: Sequence[object], id: int | None = None) -> None:
         """
         An event has come in: call its handlers, until the connection is gone, and answer it with the first result that
@@ -171,15 +202,9 @@ class Handlers:
             if not connection.connected:
                 return
             self._run(handler, "onAny", connection, (name, *arguments))
-        found = self.events.get(name, _NO_HANDLERS)
-        if id is None:
-            for handler in found:
-                if connection.connected:
-                    self._run(handler, name, connection, arguments)
-            return
-        wanted = True
+        wanted = id is not None
         waiting: list[object] = []
-        for handler in found:
+        for handler in self.events.get(name, _NO_HANDLERS):
             if not connection.connected:
                 break
             result = self._run(handler, name, connection, arguments)

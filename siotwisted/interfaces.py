@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from zope.interface import Attribute, Interface
 
 from siotwisted.handshake import Handshake
-from siotwisted.outgoing import Outgoing
+from siotwisted.outgoing import Outgoing, Queued
 from siotwisted.packets import Packet
 from siotwisted.rooms import Audience, Delivery
 
@@ -40,8 +40,12 @@ class ISessionTransport(Interface):
     takesBytes: bool = Attribute("Whether a payload may be bytes that are no text.")
     ready: bool = Attribute("Whether it takes bytes now; while the client reads too slowly, it does not.")
 
-    def dress(data: str | bytes) -> bytes:
-        """A message, or UTF-8 or other bytes of a payload, as the bytes of this form."""
+    def dress(data: str | bytes, text: bool = False) -> bytes:
+        """
+        A message, or UTF-8 or other bytes of a payload, as the bytes of this form.
+
+        :param text: whether the bytes of a message are UTF-8.
+        """
 
     def write(chunks: Sequence[bytes], binary: bool = False) -> None:
         """
@@ -81,12 +85,6 @@ class IPacketReceiver(Interface):
     def packetsReceived(packets: Sequence[Packet]) -> None:
         """All packets of one payload, in order."""
 
-    def eventReceived(event: list[Any]) -> None:
-        """
-        A payload that was one event of the root namespace that wants no answer, as nearly all are: its name, which is
-        text and not reserved, and its arguments.
-        """
-
 
 class ICodec(Interface):
     """Between one session and its transports, as a Protocol stands between an application and a transport."""
@@ -101,6 +99,12 @@ class ICodec(Interface):
 
     def makeConnection(transport: ISessionTransport) -> None:
         """Write to this transport from now on."""
+
+    def eventOf(message: str | bytes) -> list[Any] | None:
+        """The name and the arguments of a WebSocket message that is an ordinary event; None for any other."""
+
+    def eventIn(payload: str | bytes, form: bool = False) -> list[Any] | None:
+        """The same of a payload that holds nothing else."""
 
     def dataReceived(payload: str | bytes, form: bool = False) -> None:
         """Decode a whole payload and hand its packets to the receiver."""
@@ -117,13 +121,13 @@ class ICodec(Interface):
     def size(outgoing: Outgoing) -> int:
         """How many bytes they have."""
 
-    def dressed(outgoings: Sequence[Outgoing]) -> tuple[list[bytes], bool]:
+    def dressed(queued: Sequence[Queued]) -> tuple[list[bytes], bool]:
         """Packets as the transport takes them, each made once for all sessions of this key and form of transport."""
 
     def connectionLost() -> None:
         """The transport is gone."""
 
-    def send(outgoings: Sequence[Outgoing]) -> None:
+    def send(outgoings: Sequence[Queued]) -> None:
         """Write packets to the transport."""
 
 

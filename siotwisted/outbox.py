@@ -16,7 +16,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from siotwisted.errors import QueueFull
-from siotwisted.outgoing import Outgoing
+from siotwisted.outgoing import Outgoing, Queued, outgoingOf
 from siotwisted.packets import Kind, Packet
 
 if TYPE_CHECKING:
@@ -100,10 +100,8 @@ class Outbox:
         self._maxBytes = maxBytes
         self._window = min(_WINDOW, maxBytes)
         self._much = min(_MUCH, maxBytes // 4 + 1)
-        #: All that is not confirmed, and how many bytes had been accepted with each. What is handed over, and was an
-        #: event of text and numbers, is kept as its JSON: thousands of them may wait for their clients' answers, and at
-        #: text the garbage collector does not have to look again and again.
-        self._entries: list[Outgoing | str] = []
+        #: All that is not confirmed, and how many bytes had been accepted with each.
+        self._entries: list[Queued] = []
         self._ends: list[int] = []
         self._acceptedBytes = self._handedBytes = self._confirmedBytes = 0
         #: The place of the last that is confirmed; how many after it are handed; the last place that ever was.
@@ -170,7 +168,7 @@ class Outbox:
 
     # In.
 
-    def accept(self, outgoing: Outgoing, size: int) -> int:
+    def accept(self, outgoing: Queued, size: int) -> int:
         """
         Take a message into the queue.
 
@@ -188,7 +186,7 @@ class Outbox:
         self.accepted += 1
         return self._confirmed + len(entries)
 
-    def acceptVolatile(self, outgoing: Outgoing, size: int) -> int:
+    def acceptVolatile(self, outgoing: Queued, size: int) -> int:
         """
         Take a message that is worth nothing later into the queue; otherwise as :meth:`accept`. It is handed over once,
         and forgotten if it was in vain.
@@ -199,7 +197,7 @@ class Outbox:
         self._volatile.append(place)
         return place
 
-    def acceptOwn(self, outgoing: Outgoing, size: int) -> int:
+    def acceptOwn(self, outgoing: Queued, size: int) -> int:
         """Take a packet of the library's own, for which there is some more room; otherwise as :meth:`accept`."""
         bytesWaiting = self._acceptedBytes - self._handedBytes
         if self.waiting >= self._maxMessages + _SPARE or bytesWaiting + size > self._maxBytes + _SPARE * _SMALL:
@@ -220,7 +218,7 @@ class Outbox:
         if entry.waiting is not None:
             self.watch(self.last, entry.waiting)
 
-    def _append(self, outgoing: Outgoing, size: int) -> None:
+    def _append(self, outgoing: Queued, size: int) -> None:
         self._entries.append(outgoing)
         self._acceptedBytes += size
         self._ends.append(self._acceptedBytes)
@@ -240,33 +238,14 @@ class Outbox:
 
     # Out.
 
-    def take(self) -> list[Outgoing]:
+    def take(self) -> list[Queued]:
         """All that waits, in order; it is handed over with that."""
         stop = len(self._entries)
         start, self._handed, self._handedBytes = self._handed, stop, self._acceptedBytes
         self._reached = max(self._reached, self._confirmed + stop)
-        return self._given(start, stop)
+        return self._entries[start:stop]
 
-    def _given(self, start: int, stop: int) -> list[Outgoing]:
-        """Packets that are handed over now, or once more."""
-        entries = self._entries
-        if stop - start == 1:
-            only = entries[start]
-            if not isinstance(only, str):
-                if only.event and only.data is None and not only.stamp:
-                    entries[start] = only.event
-                return [only]
-        given: list[Outgoing] = []
-        for place in range(start, stop):
-            entry = entries[place]
-            if isinstance(entry, str):
-                entry = Outgoing.ofEvent(entry)
-            elif entry.event and entry.data is None and not entry.stamp:
-                entries[place] = entry.event
-            given.append(entry)
-        return given
-
-    def slice(self, most: int) -> list[Outgoing]:
+    def slice(self, most: int) -> list[Queued]:
         """
         As :meth:`take`, but only whole packets until they have ``most`` bytes, but no more than may be unconfirmed.
         """
@@ -285,7 +264,7 @@ class Outbox:
         start, self._handed, self._handedBytes = self._handed, stop, last
         if self._confirmed + stop > self._reached:
             self._reached = self._confirmed + stop
-        return self._given(start, stop)
+        return self._entries[start:stop]
 
     def handBack(self) -> None:
         """The transport failed: all that is not confirmed is to be handed over again, but for what is volatile."""
@@ -310,7 +289,7 @@ class Outbox:
             return
         if self.floors is not None:
             for outgoing in self._entries[:count]:
-                if not isinstance(outgoing, str) and outgoing.stamp:
+                if not isinstance(outgoing, bytes) and outgoing.stamp:
                     self.floors[outgoing.namespace] = outgoing.stamp
         self._confirmedBytes = self._ends[count - 1]
         del self._entries[:count]
@@ -349,7 +328,7 @@ class Outbox:
         """The namespaces of all messages that are not confirmed."""
         own = set(self._own)
         return {
-            "/" if isinstance(outgoing, str) else outgoing.namespace
+            "/" if isinstance(outgoing, bytes) else outgoing.namespace
             for place, outgoing in enumerate(self._entries, self._confirmed + 1)
             if place not in own
         }
@@ -365,7 +344,7 @@ class Outbox:
         own, sent = set(self._own), self._sent or ()
         entries = [
             Entry(
-                Outgoing.ofEvent(outgoing) if isinstance(outgoing, str) else outgoing,
+                outgoingOf(outgoing),
                 place <= self._reached or place in sent,
                 waiting.get(place),
             )

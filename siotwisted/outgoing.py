@@ -3,6 +3,9 @@ A packet on its way out, and every form of it that was made so far.
 
 A broadcast hands one :class:`Outgoing` to all its recipients. Whatever two of them have in common, the JSON text, the
 messages of a codec, the bytes dressed for a transport, is made for the first and shared by the rest.
+
+An event that is for one client alone is mostly no more than its JSON. Such bytes take the place of an :class:`Outgoing`
+in queues, where thousands may wait for their client, and the garbage collector does not look at bytes.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from siotwisted.packets import Kind, Packet
 from siotwisted.wire.attachments import takeOut
 from siotwisted.wire.jsontext import dumps, dumpsFlat, loads
 
-__all__ = ["Outgoing"]
+__all__ = ["Outgoing", "Queued", "outgoingOf"]
 
 _EVENT = Kind.EVENT  # Python 3.11 takes three times as long to look it up in its class
 #: The kinds whose data is a value for the application.
@@ -34,8 +37,8 @@ class Outgoing:
         data itself.
     :ivar attachments: the bytes that were in it, in the order of the placeholders.
     :ivar data: the data itself; None if it is a list of text and whole numbers, which the text says as well.
-    :ivar event: the same text, if it is ASCII and that of an event of the root namespace that wants no answer, as
-        nearly all packets are; ``""`` for any other.
+    :ivar event: the same text as bytes, if it is ASCII and that of an event of the root namespace that wants no answer,
+        as nearly all packets are; ``b""`` for any other.
     :ivar stamp: its number among all that clients may ask for again when they are back; 0 for no such.
     :raises siotwisted.errors.EncodeError: from the constructor, if JSON can't hold the data.
     """
@@ -48,7 +51,7 @@ class Outgoing:
         self.namespace = namespace
         self.id = id
         self.stamp = 0
-        self.event = ""
+        self.event = b""
         self.data: Any = data
         self.text: str = data
         self.attachments: Sequence[bytes] = ()
@@ -61,16 +64,16 @@ class Outgoing:
                 text, self.attachments = dumps(value), attachments or ()
             self.text = text
             if kind is _EVENT and namespace == "/" and id is None and not self.attachments and text.isascii():
-                self.event = text
+                self.event = text.encode()
         #: What was made of it so far; see :meth:`form`.
         self.forms: dict[Hashable, Any] = {}
 
     @classmethod
-    def ofEvent(cls, event: str) -> Outgoing:
+    def ofEvent(cls, event: bytes) -> Outgoing:
         """The packet whose :attr:`event` this is."""
         self = cls.__new__(cls)
         self.kind, self.namespace, self.id, self.data = _EVENT, "/", None, None
-        self.text = self.event = event
+        self.text, self.event = event.decode(), event
         self.stamp, self.attachments, self.forms = 0, (), {}
         return self
 
@@ -97,3 +100,12 @@ class Outgoing:
         if form is None:
             form = self.forms[key] = build(self)
         return form
+
+
+#: A packet in a queue; or the :attr:`Outgoing.event` that is all there is to say of it.
+Queued = Outgoing | bytes
+
+
+def outgoingOf(queued: Queued) -> Outgoing:
+    """The packet that is in a queue."""
+    return Outgoing.ofEvent(queued) if isinstance(queued, bytes) else queued

@@ -17,10 +17,10 @@ from siotwisted.config import Config
 from siotwisted.events import eventPacket
 from siotwisted.handlers import Handlers
 from siotwisted.interfaces import IFanout
-from siotwisted.outgoing import Outgoing
+from siotwisted.outgoing import Outgoing, Queued
 from siotwisted.packets import Packet, messagePacket
 from siotwisted.rooms import EVERYBODY, Audience, Delivery, Rooms
-from siotwisted.wire.jsontext import dumpsFlat
+from siotwisted.wire.jsontext import flatJSON
 from siotwisted.wire.sio45 import RESERVED
 
 __all__ = ["BaseNamespace", "NamespaceCore", "Recipients", "Replies", "Selection"]
@@ -100,16 +100,16 @@ class NamespaceCore(Generic[Member]):
             outgoing.stamp = next(_STAMPS)
         return outgoing
 
-    def event(self, event: str, arguments: Sequence[object]) -> Outgoing:
+    def event(self, event: str, arguments: Sequence[object]) -> Queued:
         """
-        The same for an event, which for nearly all of them needs no more than their text.
+        The same for an event to one client, which for nearly all of them needs no more than its JSON.
 
         :raises siotwisted.EncodeError: if it can't be written, or the name is reserved.
         """
         if type(event) is str and event not in RESERVED and self._plain:
-            text = dumpsFlat([event, *arguments])
-            if text and text.isascii():
-                return Outgoing.ofEvent(text)
+            flat = flatJSON([event, *arguments])
+            if flat and flat.isascii():
+                return flat
         return self.outgoing(eventPacket(event, arguments, self.name))
 
     def nextNumber(self) -> int:

@@ -23,7 +23,7 @@ from siotwisted.errors import DeliveryFailed, QueueFull, SessionClosed, Unsuppor
 from siotwisted.interfaces import ISessionTransport
 from siotwisted.liveness import Liveness
 from siotwisted.outbox import Entry, Outbox
-from siotwisted.outgoing import Outgoing
+from siotwisted.outgoing import Outgoing, Queued, outgoingOf
 from siotwisted.packets import Packet, Reason
 from siotwisted.wire.codec import BaseCodec
 
@@ -118,7 +118,7 @@ class Sender(ABC):
 
     # What the application asks for.
 
-    def send(self, outgoing: Outgoing, volatile: bool = False) -> int:
+    def send(self, outgoing: Queued, volatile: bool = False) -> int:
         """
         Accept a message: it leaves at the end of this turn of the reactor, or when the client is there to take it; at
         once if a full queue has to make room for it, and can.
@@ -131,7 +131,13 @@ class Sender(ABC):
         """
         if self.closed:
             raise SessionClosed("the session has ended")
-        size, outbox = self.codec.size(outgoing), self.outbox
+        outbox, codec = self.outbox, self.codec
+        event = outgoing if isinstance(outgoing, bytes) else outgoing.event
+        if event and codec.saysEvents:
+            size = len(event)
+        else:
+            outgoing = outgoingOf(outgoing)
+            size = codec.size(outgoing)
         if volatile:
             try:
                 if self.transport is not None and self.transport.ready and outbox.open:
@@ -149,7 +155,7 @@ class Sender(ABC):
             self._registry.flushSoon(self)
         return place
 
-    def _acceptMore(self, outgoing: Outgoing, size: int) -> int:
+    def _acceptMore(self, outgoing: Queued, size: int) -> int:
         """The queue is full."""
         try:
             return self._accept(self.outbox.accept, outgoing, size)
@@ -202,7 +208,7 @@ class Sender(ABC):
             self.outbox.watch(place, waiting)
         return waiting
 
-    def _accept(self, accept: Callable[[Outgoing, int], int], outgoing: Outgoing, size: int) -> int:
+    def _accept(self, accept: Callable[[Queued, int], int], outgoing: Queued, size: int) -> int:
         """
         Accept a packet, and have it sent.
 
@@ -244,25 +250,31 @@ class Sender(ABC):
             if not batch:
                 break
             self._overflowing = False
-            self._write(batch)
+            try:
+                self.codec.send(batch)
+            except Exception:
+                self._unsent()
             if not outbox.waiting:
                 break
         if outbox.pressing:
             self._askEarly()
 
-    def _write(self, batch: list[Outgoing]) -> None:
+    def _write(self, batch: list[Queued]) -> None:
         try:
             self.codec.send(batch)
         except Exception:
-            self._failed()
-            self.close(Reason.TRANSPORT_ERROR)
+            self._unsent()
+
+    def _unsent(self) -> None:
+        self._failed()
+        self.close(Reason.TRANSPORT_ERROR)
 
     def _scheduleFlush(self) -> None:
         if not self._flushing:
             self._flushing = True
             self._registry.flushSoon(self)
 
-    def _batch(self, batch: list[Outgoing]) -> list[Outgoing]:
+    def _batch(self, batch: list[Queued]) -> list[Queued]:
         """These packets, and what else leaves with the next write."""
         self._overflowing = False
         if self._greeting is not None:

@@ -76,8 +76,8 @@ class Session(Sender):
     :ivar transportName: the transport that it uses, or used last.
     :ivar posted: what the client posted last, as its transports remember it.
     :ivar bytesReceived: how many bytes, or characters of text, have come from the client.
-    :ivar listener: who wants to have the events of :meth:`eventReceived` at once, rather than as packets; None while
-        nobody does.
+    :ivar listener: wants to have ordinary events at once, as lists of their name and arguments, rather than as packets;
+        it never fails. None while nobody does.
     """
 
     __slots__ = (
@@ -110,7 +110,7 @@ class Session(Sender):
             self.outbox.floors = {}
         self.transportName = route.transport
         self.bytesReceived = 0
-        self.listener: Callable[[list[Any]], None] | None = None
+        self.listener: Callable[[list[Any]], object] | None = None
         self.posted: tuple[Any, ...] = ()
         self._registry = registry
         self._config = config
@@ -355,10 +355,17 @@ class Session(Sender):
         if self.closed:
             return True  # nobody listens any more
         self.bytesReceived += len(payload)
+        listener = self.listener
         try:
             if not self._opened:
                 raise ProtocolError("packets of a client that has no transport yet")
-            self.codec.dataReceived(payload, form)
+            event = None if listener is None else self.codec.eventIn(payload, form)
+            if event is None or listener is None:
+                self.codec.dataReceived(payload, form)
+            else:
+                if self._liveness.listens:
+                    self._liveness.touched()
+                listener(event)
         except ProtocolError as error:
             self.fail(error)
             return False
@@ -372,8 +379,15 @@ class Session(Sender):
         """A message came on a WebSocket; otherwise as :meth:`dataReceived`."""
         if transport is self.transport:  # which a session that has ended has none of
             self.bytesReceived += len(message)
+            listener = self.listener
             try:
-                self.codec.messageReceived(message)
+                event = None if listener is None else self.codec.eventOf(message)
+                if event is None or listener is None:
+                    self.codec.messageReceived(message)
+                else:
+                    if self._liveness.listens:
+                        self._liveness.touched()
+                    listener(event)
             except ProtocolError as error:
                 self.fail(error)
             except Exception:
@@ -408,19 +422,6 @@ class Session(Sender):
                     self._registry.received(self, packet)
                 except Exception:
                     self._registry.log.failure("session {label}: the receiver failed", label=self.label)
-
-    def eventReceived(self, event: list[Any]) -> None:
-        """An event that nobody between here and its connection has to look at."""
-        listener = self.listener
-        if listener is None or self.closed:
-            self.packetsReceived((Packet(Kind.EVENT, event),))
-            return
-        if self._liveness.listens:
-            self._liveness.touched()
-        try:
-            listener(event)
-        except Exception:
-            self._registry.log.failure("session {label}: the receiver failed", label=self.label)
 
     # From polls to a WebSocket.
 

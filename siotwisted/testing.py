@@ -106,9 +106,6 @@ class _Wire06(_Wire):
     def packetsReceived(self, packets: Sequence[Packet]) -> None:
         """The codec is asked, and tells nobody."""
 
-    def eventReceived(self, event: list[Any]) -> None:
-        """The same."""
-
     def encode(self, packet: Packet) -> Sequence[str]:
         messages = self._codec.messages(Outgoing(packet))
         if not messages:
@@ -145,10 +142,10 @@ class _MemoryTransport:
         self.ready = True
         self._peer = peer
 
-    def dress(self, data: str | bytes) -> bytes:
+    def dress(self, data: str | bytes, text: bool = False) -> bytes:
         """A message behind its kind and its length."""
         payload = data if isinstance(data, bytes) else data.encode("utf-8")
-        return b"%c%10d%b" % (isinstance(data, str), len(payload), payload)
+        return b"%c%10d%b" % (text or isinstance(data, str), len(payload), payload)
 
     def write(self, chunks: Sequence[bytes], binary: bool = False) -> None:
         """The peer reads them."""

@@ -77,7 +77,7 @@ class FakeTransport:
         self.aborted = False
         self.nextRequest: Callable[[], None] = _nothing
 
-    def dress(self, data: str | bytes) -> bytes:
+    def dress(self, data: str | bytes, text: bool = False) -> bytes:
         """The payload, or the message, as it is."""
         return data if isinstance(data, bytes) else data.encode("utf-8")
 
@@ -172,10 +172,10 @@ class EngineSocket(FakeWebSocket):
 
     form = "fake engine socket"
 
-    def dress(self, data: str | bytes) -> bytes:
+    def dress(self, data: str | bytes, text: bool = False) -> bytes:
         """The message with its type and its length."""
-        payload = super().dress(data)
-        return struct.pack("!?I", isinstance(data, bytes), len(payload)) + payload
+        payload = super().dress(data, text)
+        return struct.pack("!?I", isinstance(data, bytes) and not text, len(payload)) + payload
 
     @property
     def sent(self) -> list[str | bytes]:

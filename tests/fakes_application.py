@@ -16,7 +16,7 @@ from siotwisted.connections import Connection
 from siotwisted.errors import QueueFull, SessionClosed, UnsupportedByClient
 from siotwisted.handshake import Handshake
 from siotwisted.outbox import Outbox
-from siotwisted.outgoing import Outgoing
+from siotwisted.outgoing import Outgoing, Queued, outgoingOf
 from siotwisted.packets import Kind, Packet, Reason
 from siotwisted.server import SocketIO
 from siotwisted.session import Session
@@ -76,6 +76,7 @@ class FakeSession:
         self.closed = False
         self.full = False
         self.bytesReceived = 0
+        self.listener: object = None
         self.reason: Reason | None = None
         self.sent: list[Says] = []
         self.volatile: list[bool] = []
@@ -94,8 +95,9 @@ class FakeSession:
         """The client has all up to this place."""
         self.outbox.confirm(place)
 
-    def send(self, outgoing: Outgoing, volatile: bool = False) -> int:
+    def send(self, queued: Queued, volatile: bool = False) -> int:
         """Accept a packet."""
+        outgoing = outgoingOf(queued)
         if self.closed:
             raise SessionClosed("the session has ended")
         if outgoing.packet.kind in self.dialect.speechless:

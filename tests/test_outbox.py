@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from siotwisted.errors import QueueFull, SocketIOError
 from siotwisted.outbox import Entry, Outbox
-from siotwisted.outgoing import Outgoing
+from siotwisted.outgoing import Outgoing, outgoingOf
 from siotwisted.packets import Kind, Packet, messagePacket
 
 
@@ -193,7 +193,7 @@ class SliceTests(SynchronousTestCase):
             outbox.accept(Outgoing(Packet(Kind.EVENT, data)), 10)
         for again in (False, True):
             given = outbox.take()
-            self.assertEqual([outgoing.packet.data for outgoing in given], sent, again)
+            self.assertEqual([outgoingOf(outgoing).packet.data for outgoing in given], sent, again)
             outbox.handBack()
         outbox.slice(1000)
         self.assertEqual([entry.outgoing.packet.data for entry in outbox.release()], sent)
@@ -402,7 +402,7 @@ class Books(RuleBasedStateMachine):
         batch = self.outbox.take() if most is None else self.outbox.slice(most)
         for place, outgoing in enumerate(batch, self.handed + 1):
             assert place in self.void or outgoing is self.accepted[place - 1]
-            assert place not in self.void or outgoing.packet.kind is Kind.NOOP
+            assert place not in self.void or outgoingOf(outgoing).packet.kind is Kind.NOOP
         if most is not None and batch:
             end = self.handed + len(batch)
             assert sum(self.sizes[self.confirmed : end]) <= 20 or end - self.confirmed == 1

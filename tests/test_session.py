@@ -17,6 +17,7 @@ from twisted.logger import capturedLogs
 from zope.interface.verify import verifyObject
 
 from siotwisted.config import Config
+from siotwisted.dialects.engineio import ENGINEIO_4
 from siotwisted.dialects.routing import Router
 from siotwisted.errors import QueueFull, SessionClosed, UnsupportedByClient
 from siotwisted.interfaces import IPacketReceiver, ISessionTransport
@@ -25,9 +26,11 @@ from siotwisted.packets import Kind, Reason, messagePacket
 from siotwisted.registry import SessionRegistry, newSessionID
 from siotwisted.session import Session
 from siotwisted.wire import sio06streaming
+from siotwisted.wire.enginecodec import SocketIO5Codec
 from siotwisted.wire.sio06 import SIOCodec
 from siotwisted.wire.sio06streaming import SIOStreamingCodec
 from tests.fakes import (
+    EngineSocket,
     FakePoll,
     FakeReceiver,
     FakeStream,
@@ -438,30 +441,39 @@ class ListenerTests(SessionCase):
     """Events that somebody wants to have at once."""
 
     def test_atOnce(self) -> None:
-        """They go there, and not to the receiver, until the session has ended; a sign of life they are all the same."""
-        session, _stream = self.stream()
+        """
+        They go there, by post and by WebSocket, and not to the receiver; a sign of life they are all the same. All else
+        goes to the receiver, and so does everything while nobody listens.
+        """
+        session, socket = connect(self.registry, EngineSocket, SocketIO5Codec, ENGINEIO_4)
         heard: list[list[Any]] = []
+        touched: list[object] = []
+        self.patch(type(session._liveness), "touched", lambda liveness: touched.append(liveness))
+        socket.receive('42["a",1]')
         session.listener = heard.append
-        session.eventReceived(["a", 1])
+        socket.receive('42["b",2]')
+        session.dataReceived('42["c"]')
+        self.assertEqual((heard, len(touched), len(self.receiver.events)), ([["b", 2], ["c"]], 1, 2))
         self.patch(type(session._liveness), "listens", True)
-        session.eventReceived(["b", 2])
-        self.assertEqual(heard.pop(), ["b", 2])
-        session.listener = None
-        session.eventReceived(["b"])
-        self.assertEqual((heard, len(self.receiver.events)), ([["a", 1]], 2))
-        session.listener = heard.append
-        session.close(Reason.SERVER_DISCONNECT)
-        session.eventReceived(["c"])
-        self.assertEqual(len(heard), 1)
+        socket.receive('42["d"]')
+        session.dataReceived('42["e"]')
+        self.assertEqual((heard[2:], len(touched)), ([["d"], ["e"]], 3))
+        socket.receive('420["f"]')
+        session.dataReceived('42["g"]\x1e42["h"]')
+        self.assertEqual((len(heard), len(self.receiver.events)), (4, 5))
 
-    def test_fails(self) -> None:
-        """A fault in there is in the log, and no end of the session."""
-        session, _stream = self.stream()
-        session.listener = lambda event: event[9]
-        with capturedLogs() as logs:
-            session.eventReceived(["a"])
-        self.assertEqual((len(logs), session.closed), (1, False))
-        self.flushLoggedErrors(IndexError)
+    def test_damaged(self) -> None:
+        """A damaged event, and a reserved one, are the end of a session, whoever listens."""
+        for message in ('42["i', '42["connect"]'):
+            for post in (False, True):
+                session, socket = connect(self.registry, EngineSocket, SocketIO5Codec, ENGINEIO_4)
+                heard: list[list[Any]] = []
+                session.listener = heard.append
+                if post:
+                    session.dataReceived(message)
+                else:
+                    socket.receive(message)
+                self.assertEqual((session.closed, heard), (True, []), message)
 
 
 class ShortTimeoutTests(AbsenceTests):

@@ -98,7 +98,7 @@ class XHRPollingTransport:
         outlives = self._route.dialect.outlivesPolls
         self._session.transportLost(self, Reason.TRANSPORT_CLOSE if outlives else Reason.TRANSPORT_ERROR)
 
-    def dress(self, data: str | bytes) -> bytes:
+    def dress(self, data: str | bytes, text: bool = False) -> bytes:
         """A payload travels as it is."""
         assert isinstance(data, bytes)
         return data
@@ -180,7 +180,7 @@ class JSONPTransport(XHRPollingTransport):
     takesBytes = False
     contentType = "text/javascript; charset=UTF-8"
 
-    def dress(self, data: str | bytes) -> bytes:
+    def dress(self, data: str | bytes, text: bool = False) -> bytes:
         """A payload stands in a string of a script."""
         assert isinstance(data, bytes)
         return quoted(data)

@@ -68,7 +68,7 @@ class StreamTransport(ABC):
         """What the answer begins with."""
 
     @abstractmethod
-    def dress(self, data: str | bytes) -> bytes:
+    def dress(self, data: str | bytes, text: bool = False) -> bytes:
         """One payload dressed for this stream."""
 
     def write(self, chunks: Sequence[bytes], binary: bool = False) -> None:
@@ -123,7 +123,7 @@ class HTMLFileTransport(StreamTransport):
         """What makes browsers show the page before its end."""
         return self._route.dialect.htmlfileOpening
 
-    def dress(self, data: str | bytes) -> bytes:
+    def dress(self, data: str | bytes, text: bool = False) -> bytes:
         """A payload in a script."""
         assert isinstance(data, bytes)
         return self._route.dialect.htmlfileScript(data)
@@ -141,7 +141,7 @@ class XHRMultipartTransport(StreamTransport):
         """The boundary before the first part."""
         return MULTIPART_OPENING
 
-    def dress(self, data: str | bytes) -> bytes:
+    def dress(self, data: str | bytes, text: bool = False) -> bytes:
         """A payload as a part."""
         assert isinstance(data, bytes)
         return multipartPart(data)

@@ -96,7 +96,7 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
     admitted: tuple[Route, Handshake | None] | None = None
     ready: bool = False
     #: A message in a frame, compressed if that was agreed upon and it is long enough.
-    dress: Callable[[str | bytes], bytes] = staticmethod(frame)
+    dress: Callable[..., bytes] = staticmethod(frame)
     _session: Session | None = None
     _decision: Deferred[Refusal | None] | None = None
     _closing: IDelayedCall | None = None
@@ -345,11 +345,12 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
 
     # The server's side.
 
-    def _dressDeflated(self, data: str | bytes) -> bytes:
-        payload = data if isinstance(data, bytes) else data.encode("utf-8")
-        if self._threshold is not None and len(payload) >= self._threshold:
-            return deflatedFrame(payload, isinstance(data, bytes))
-        return frame(data)
+    def _dressDeflated(self, data: str | bytes, text: bool = False) -> bytes:
+        if isinstance(data, str):
+            data, text = data.encode(), True
+        if self._threshold is not None and len(data) >= self._threshold:
+            return deflatedFrame(data, text)
+        return frame(data, text)
 
     def write(self, chunks: Sequence[bytes], binary: bool = False) -> None:
         """Send messages, together."""

@@ -16,14 +16,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Sequence
 from itertools import count
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from zope.interface import implementer
 
 from siotwisted.errors import EncodeError, ProtocolError, UnsupportedByClient
 from siotwisted.handshake import Handshake
 from siotwisted.interfaces import ICodec, IPacketReceiver, ISessionTransport
-from siotwisted.outgoing import Outgoing
+from siotwisted.outgoing import Outgoing, Queued, outgoingOf
 from siotwisted.packets import Kind, Packet, messagePacket
 
 __all__ = ["MAX_PACKETS", "BaseCodec", "Codec", "Dressed", "isPlainText"]
@@ -73,6 +73,7 @@ class BaseCodec(ABC):
     :cvar binaryStyle: the one of its styles whose payloads are bytes that are no text.
     :cvar saysHello: whether the first packet that a client gets opens the session.
     :cvar saysGoodbye: whether a payload can say that a session has ended.
+    :cvar saysEvents: whether it has words for any event of the root namespace without an answer.
     :ivar key: two codecs of one key make the same bytes of a packet.
     :param receiver: the session: it gets the packets.
     """
@@ -83,6 +84,7 @@ class BaseCodec(ABC):
     binaryStyle: ClassVar[str | None] = None
     saysHello: ClassVar[bool] = True
     saysGoodbye: ClassVar[bool] = False
+    saysEvents: ClassVar[bool] = False
 
     def __init__(self, receiver: IPacketReceiver) -> None:
         self._receiver = receiver
@@ -160,6 +162,19 @@ class BaseCodec(ABC):
         """The transport is gone; :meth:`makeConnection` may bring another."""
         self.transport = None
 
+    def eventOf(self, message: str | bytes) -> list[Any] | None:
+        """
+        The name and the arguments of a WebSocket message that is an event of the root namespace without an answer, as
+        nearly all are; None for one that is anything else, or whose event has a reserved name: it has to be read.
+
+        :raises ProtocolError: if it is damaged.
+        """
+        return None
+
+    def eventIn(self, payload: str | bytes, form: bool = False) -> list[Any] | None:
+        """The same of a payload that holds nothing else."""
+        return None
+
     def dataReceived(self, payload: str | bytes, form: bool = False) -> None:
         """
         Read a whole payload, then hand all its packets to the receiver in one call.
@@ -202,10 +217,11 @@ class BaseCodec(ABC):
         said: str | Sequence[str | bytes] = outgoing.forms[self._said]
         return (said,) if type(said) is str else said
 
-    def dressed(self, outgoings: Sequence[Outgoing]) -> Dressed:
+    def dressed(self, queued: Sequence[Queued]) -> Dressed:
         """These packets as the transport wants to be given them; each made once for all sessions of a broadcast."""
         transport = self.transport
         assert transport is not None
+        outgoings = [*map(outgoingOf, queued)]
         if transport.messages:
             form, dress = self._form, self._dressMessages
             return Dressed([outgoing.form(form, dress) for outgoing in outgoings])
@@ -219,7 +235,7 @@ class BaseCodec(ABC):
             pieces = [transport.dress(self.separator).join(pieces)]
         return Dressed(pieces, style == self.binaryStyle)
 
-    def send(self, outgoings: Sequence[Outgoing]) -> None:
+    def send(self, outgoings: Sequence[Queued]) -> None:
         """Write these packets to the transport, together."""
         transport = self.transport
         assert transport is not None
@@ -228,7 +244,7 @@ class BaseCodec(ABC):
             return
         # As :meth:`dressed`, for what most clients are on.
         form, chunks = self._form, []
-        for outgoing in outgoings:
+        for outgoing in map(outgoingOf, outgoings):
             chunks.append(outgoing.forms.get(form) or outgoing.form(form, self._dressMessages))
         transport.write(chunks)
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from siotwisted.errors import ProtocolError
 from siotwisted.handshake import Handshake
 from siotwisted.interfaces import IPacketReceiver
-from siotwisted.outgoing import Outgoing
+from siotwisted.outgoing import Outgoing, Queued
 from siotwisted.packets import Kind, Packet
-from siotwisted.wire import engine3, engine4, sio45
+from siotwisted.wire import engine3, engine4
 from siotwisted.wire.codec import BaseCodec
 from siotwisted.wire.engineparsers import (
     JSONParser3,
@@ -26,6 +27,7 @@ from siotwisted.wire.engineparsers import (
     asEvent,
 )
 from siotwisted.wire.jsontext import loads
+from siotwisted.wire.sio45 import RESERVED
 
 __all__ = [
     "EngineIO3Codec",
@@ -37,8 +39,6 @@ __all__ = [
     "SocketIO5MessagePackCodec",
 ]
 
-#: So many bytes are before the JSON of an event: ``42``.
-_HEAD = 2
 #: The packets of Engine.IO itself. What they carry is text.
 _ENGINE = frozenset((Kind.OPEN, Kind.CLOSE, Kind.PING, Kind.PONG, Kind.UPGRADE, Kind.NOOP))
 
@@ -89,28 +89,24 @@ class EngineCodec(BaseCodec):
         if outgoing.kind is Kind.CLOSE:
             return ()
         if outgoing.event and self._plain:
-            return ("42" + outgoing.event,)
+            return ("42" + outgoing.text,)
         return [self.encodeMessage(packet) for packet in self.packets(outgoing)]
+
+    def eventOf(self, message: str | bytes) -> list[Any] | None:
+        """See :meth:`BaseCodec.eventOf`."""
+        if message[:4] == '42["' and self._parser.events and not self._parser.due:
+            event: list[Any] = loads(message[2:])  # type: ignore[arg-type]  # it is text, as it begins so
+            if event[0] not in RESERVED:
+                return event
+        return None
 
     def messageReceived(self, message: str | bytes) -> None:
         """Read a WebSocket message, and hand its packet to the receiver, or none if it completes none."""
-        if message[:4] == '42["' and self._parser.events and not self._parser.due:
-            event = loads(message[2:])  # type: ignore[arg-type]  # it is text, as it begins so
-            if event[0] not in sio45.RESERVED:
-                self._receiver.eventReceived(event)  # as nearly all of them
-                return
-        self._packetReceived(message)
-
-    def _packetReceived(self, message: str | bytes) -> None:
         frame = self.decodeMessage(message)
         packet = self._parse(frame.data) if frame.kind is Kind.MESSAGE else frame
         self._receiver.packetsReceived(() if packet is None else (packet,))
 
-    def size(self, outgoing: Outgoing) -> int:
-        """How many bytes a packet has; see :meth:`BaseCodec.size`."""
-        return len(outgoing.event) + _HEAD if outgoing.event and self._plain else super().size(outgoing)
-
-    def send(self, outgoings: Sequence[Outgoing]) -> None:
+    def send(self, outgoings: Sequence[Queued]) -> None:
         """Write these packets to the transport; see :meth:`BaseCodec.send`. Events are made here, without a detour."""
         transport = self.transport
         assert transport is not None
@@ -119,13 +115,10 @@ class EngineCodec(BaseCodec):
             return
         form, dress, chunks = self._form, transport.dress, []
         for outgoing in outgoings:
-            chunk = outgoing.forms.get(form)
-            if chunk is None:
-                event = outgoing.event
-                if event:
-                    chunk = outgoing.forms[form] = dress("42" + event)
-                else:
-                    chunk = outgoing.form(form, self._dressMessages)
+            if isinstance(outgoing, bytes):
+                chunk = dress(b"42" + outgoing, True)
+            else:
+                chunk = outgoing.forms.get(form) or outgoing.form(form, self._dressMessages)
             chunks.append(chunk)
         transport.write(chunks)
 
@@ -185,15 +178,12 @@ class EngineIO4Codec(EngineCodec):
     def piece(self, outgoing: Outgoing, style: str) -> bytes:
         """The packets of Engine.IO that say a packet, in a payload."""
         if outgoing.event and self._plain:
-            return b"42" + outgoing.event.encode()
+            return b"42" + outgoing.event
         return engine4.encodePayload(self.packets(outgoing)).encode("utf-8")
 
-    def dataReceived(self, payload: str | bytes, form: bool = False) -> None:
-        """Read a payload; see :meth:`BaseCodec.dataReceived`. One that is an event alone is as on a WebSocket."""
-        if payload[:4] == '42["' and "\x1e" not in payload:
-            self.messageReceived(payload)
-        else:
-            super().dataReceived(payload, form)
+    def eventIn(self, payload: str | bytes, form: bool = False) -> list[Any] | None:
+        """See :meth:`BaseCodec.eventIn`."""
+        return None if isinstance(payload, bytes) or "\x1e" in payload else self.eventOf(payload)
 
     def read(self, payload: str | bytes, form: bool = False) -> Iterator[Packet]:
         """The packets of a payload, which is text."""
@@ -278,6 +268,8 @@ class SocketIO4Codec(EngineIO3Codec):
 
     __slots__ = ()
 
+    saysEvents = True
+
     def makeParser(self, maxAttachments: int, maxBytes: int) -> Parser:
         """Packets in JSON."""
         return JSONParser4(maxAttachments, maxBytes)
@@ -288,17 +280,16 @@ class SocketIO3Codec(EngineIO3Codec):
 
     __slots__ = ("_single",)
 
+    saysEvents = True
+
     def __init__(self, receiver: IPacketReceiver) -> None:
         super().__init__(receiver)
         #: Whether the client is known to be none of those.
         self._single = False
 
-    def messageReceived(self, message: str | bytes) -> None:
-        """See :meth:`EngineCodec.messageReceived`."""
-        if message.isascii():
-            super().messageReceived(message)
-        else:
-            self._packetReceived(message)
+    def eventOf(self, message: str | bytes) -> list[Any] | None:
+        """See :meth:`BaseCodec.eventOf`."""
+        return super().eventOf(message) if message.isascii() else None
 
     def decodeMessage(self, message: str | bytes) -> Packet:
         """A WebSocket message as a packet."""
@@ -319,6 +310,8 @@ class SocketIO5JSONCodec(EngineIO4Codec):
 
     __slots__ = ()
 
+    saysEvents = True
+
     def makeParser(self, maxAttachments: int, maxBytes: int) -> Parser:
         """Packets in JSON."""
         return JSONParser5(maxAttachments, maxBytes)
@@ -328,6 +321,8 @@ class SocketIO5MessagePackCodec(EngineIO4Codec):
     """The same in MessagePack."""
 
     __slots__ = ()
+
+    saysEvents = True
 
     def makeParser(self, maxAttachments: int, maxBytes: int) -> Parser:
         """Packets in MessagePack."""

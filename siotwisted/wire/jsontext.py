@@ -7,7 +7,7 @@ What a browser can't parse is never written (``NaN``, raw surrogates), and what 
 msgspec does nearly all of the work, in a fraction of the standard library's time. It reads the same values, large
 integers among them, and refuses the same texts, but for the lone surrogates that browsers escape: whatever it
 refuses, the standard library has the last word about. It writes more than JSON can hold (bytes, dates, NaN as null), so
-only lists of text and whole numbers, as most events are, are left to it: see :func:`dumpsFlat`.
+only lists of text and whole numbers, as most events are, are left to it: see :func:`flatJSON`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import msgspec
 
 from siotwisted.errors import EncodeError, ProtocolError
 
-__all__ = ["MAX_DEPTH", "dumps", "dumpsFlat", "loads"]
+__all__ = ["MAX_DEPTH", "dumps", "dumpsFlat", "flatJSON", "loads"]
 
 #: How deep arrays and objects may nest in JSON that a peer sends.
 MAX_DEPTH = 64
@@ -55,17 +55,20 @@ _decode = msgspec.json.Decoder().decode
 _ATOMS = frozenset((str, int, bool, type(None)))
 
 
+def flatJSON(values: list[Any]) -> bytes:
+    """What :func:`dumps` writes of a list of text and whole numbers, as UTF-8; ``b""`` if it is not so simple."""
+    for value in values:
+        if type(value) not in _ATOMS:
+            return b""
+    try:
+        return _encode(values)
+    except ValueError:  # lone surrogates
+        return b""
+
+
 def dumpsFlat(value: object) -> str:
     """What :func:`dumps` writes of a list of text and whole numbers; ``""`` if it is not so simple."""
-    if type(value) is not list:
-        return ""
-    for item in value:
-        if type(item) not in _ATOMS:
-            return ""
-    try:
-        return _encode(value).decode()
-    except ValueError:  # lone surrogates
-        return ""
+    return flatJSON(value).decode() if type(value) is list else ""
 
 
 def dumps(value: object) -> str:

@@ -268,6 +268,7 @@ class SocketIO09Codec(BaseCodec):
     __slots__ = ("_endpoints",)
 
     saysHello = False
+    saysEvents = True
 
     def __init__(self, receiver: IPacketReceiver) -> None:
         super().__init__(receiver)
@@ -303,18 +304,17 @@ class SocketIO09Codec(BaseCodec):
         text = "".join(map(str, self.said(outgoing)))
         return (framed(text) if text and style == "framed" else text).encode("utf-8")
 
-    def dataReceived(self, payload: str | bytes, form: bool = False) -> None:
-        """Read a payload; see :meth:`BaseCodec.dataReceived`. Nearly all are an event of ``/`` without an answer."""
-        if payload[:5] == "5:::{" and not form:
-            event = _event(loads(payload[4:]))  # type: ignore[arg-type]  # it is text, as it begins so
+    def eventOf(self, message: str | bytes) -> list[Any] | None:
+        """See :meth:`BaseCodec.eventOf`."""
+        if message[:5] == "5:::{":
+            event = _event(loads(message[4:]))  # type: ignore[arg-type]  # it is text, as it begins so
             if event[0] not in RESERVED:
-                self._receiver.eventReceived(event)
-                return
-        super().dataReceived(payload, form)
+                return event
+        return None
 
-    def messageReceived(self, message: str | bytes) -> None:
-        """Read a WebSocket message; otherwise as :meth:`dataReceived`."""
-        self.dataReceived(message)
+    def eventIn(self, payload: str | bytes, form: bool = False) -> list[Any] | None:
+        """See :meth:`BaseCodec.eventIn`."""
+        return None if form else self.eventOf(payload)
 
     def read(self, payload: str | bytes, form: bool = False) -> Iterator[Packet]:
         """The packets of a payload or a WebSocket message, which is text."""

@@ -21,31 +21,47 @@ _SHORT, _MEDIUM, _LONG = (struct.Struct(format).pack for format in ("!BB", "!BBH
 _TAIL = b"\0\0\xff\xff"
 
 
-def frame(data: str | bytes, first: int = _BINARY) -> bytes:
+def _head(first: int, size: int) -> bytes:
+    """
+    What stands before so many bytes.
+
+    :param first: the first byte.
+    """
+    if size < 126:
+        return _SHORT(first, size)
+    if size < 65536:
+        return _MEDIUM(first, 126, size)
+    return _LONG(first, 127, size)
+
+
+#: The heads of nearly all text.
+_HEADS = [_head(_TEXT, size) for size in range(2048)]
+
+
+def frame(data: str | bytes, text: bool = False) -> bytes:
     """
     The frame that carries a message of text or of bytes.
 
-    :param first: its first byte, if it is bytes.
+    :param text: whether bytes are UTF-8.
     """
     if isinstance(data, str):
-        first, data = _TEXT, data.encode()
+        data, text = data.encode(), True
     size = len(data)
-    if size < 126:
-        return _SHORT(first, size) + data
-    if size < 65536:
-        return _MEDIUM(first, 126, size) + data
-    return _LONG(first, 127, size) + data
+    if text and size < len(_HEADS):
+        return _HEADS[size] + data
+    return _head(_TEXT if text else _BINARY, size) + data
 
 
-def deflatedFrame(payload: bytes, binary: bool) -> bytes:
+def deflatedFrame(payload: bytes, text: bool) -> bytes:
     """
     The frame that carries ``payload`` compressed by permessage-deflate, with nothing of any message before it.
 
     For sockets that agreed on this extension, with a server's window of 32 KiB. Whatever else is sent compressed on
     such a socket must do without the messages before it too: the client remembers them, and this frame is one.
 
-    :param payload: UTF-8, unless it is binary.
+    :param text: whether it is UTF-8.
     """
     deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     data = deflate.compress(payload) + deflate.flush(zlib.Z_SYNC_FLUSH)
-    return frame(data.removesuffix(_TAIL), (_BINARY if binary else _TEXT) | _DEFLATED)
+    data = data.removesuffix(_TAIL)
+    return _head((_TEXT if text else _BINARY) | _DEFLATED, len(data)) + data

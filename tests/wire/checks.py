@@ -192,10 +192,6 @@ class Recorder:
         """Remember."""
         self.calls.append(list(packets))
 
-    def eventReceived(self, event: list[Any]) -> None:
-        """Remember it as the packet that it was."""
-        self.packetsReceived([Packet(Kind.EVENT, event)])
-
 
 @implementer(ISessionTransport)
 class Transport:
@@ -217,7 +213,7 @@ class Transport:
         self.writes: list[list[bytes]] = []
         self.binary: list[bool] = []
 
-    def dress(self, data: str | bytes) -> bytes:
+    def dress(self, data: str | bytes, text: bool = False) -> bytes:
         """Brackets: round ones for text."""
         self.dressed += 1
         if isinstance(data, str):

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -154,10 +153,6 @@ class CodecTests(SynchronousTestCase):
             """A session with a fault."""
 
             def packetsReceived(self, packets: Sequence[Packet]) -> None:
-                """Fail."""
-                raise ZeroDivisionError
-
-            def eventReceived(self, event: list[Any]) -> None:
                 """Fail."""
                 raise ZeroDivisionError
 

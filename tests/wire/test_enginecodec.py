@@ -48,7 +48,7 @@ def make(codec: type[EngineCodec], attachments: int = 10, /, **query: str) -> tu
 def poll(codec: EngineCodec, *packets: Packet, takesBytes: bool = True) -> tuple[bytes, bool]:
     """The answer to a poll that says these packets, and whether it is said to be binary."""
     transport = checks.Transport("", streaming=False, takesBytes=takesBytes)
-    transport.dress = lambda data: data if isinstance(data, bytes) else data.encode("utf-8")  # type: ignore[method-assign]
+    transport.dress = lambda data, text=False: data if isinstance(data, bytes) else data.encode()  # type: ignore
     codec.makeConnection(transport)
     codec.send([Outgoing(packet) for packet in packets])
     codec.connectionLost()

@@ -64,6 +64,8 @@ class BinaryFrameTests(SynchronousTestCase):
         self.assertEqual(frame(b""), b"\x82\x00")
         self.assertEqual(frame(b"\xff" * 256), bytes.fromhex("827e0100") + b"\xff" * 256)
         self.assertEqual(frame(b"x" * 65536)[:10], bytes.fromhex("827f0000000000010000"))
+        for size in (0, 125, 126, 2047, 2048, 65536):
+            self.assertEqual(frame(b"x" * size, True), frame("x" * size), size)
 
 
 def inflate(*frames: bytes) -> list[bytes]:
@@ -77,13 +79,13 @@ class DeflatedFrameTests(SynchronousTestCase):
 
     def test_bytes(self) -> None:
         """The example of RFC 7692, as text and as bytes; an empty message is one byte."""
-        self.assertEqual(deflatedFrame(b"Hello", False), bytes.fromhex("c107f248cdc9c90700"))
-        self.assertEqual(deflatedFrame(b"Hello", True), bytes.fromhex("c207f248cdc9c90700"))
-        self.assertEqual(deflatedFrame(b"", False), bytes.fromhex("c10100"))
+        self.assertEqual(deflatedFrame(b"Hello", True), bytes.fromhex("c107f248cdc9c90700"))
+        self.assertEqual(deflatedFrame(b"Hello", False), bytes.fromhex("c207f248cdc9c90700"))
+        self.assertEqual(deflatedFrame(b"", True), bytes.fromhex("c10100"))
 
     def test_sameMessageTwice(self) -> None:
         """A message does not lean on the one before it, which was the same: each frame can be read alone."""
-        frame = deflatedFrame(b"a message " * 50, False)
+        frame = deflatedFrame(b"a message " * 50, True)
         self.assertLess(len(frame), 40)
         self.assertEqual(inflate(frame), [b"a message " * 50])
         self.assertEqual(inflate(frame, frame), [b"a message " * 50] * 2)
@@ -91,7 +93,7 @@ class DeflatedFrameTests(SynchronousTestCase):
     def test_large(self) -> None:
         """A payload larger than the window comes back, and the length of the frame is that of what was compressed."""
         payload = b"".join(number.to_bytes(4, "big") for number in range(100_000))
-        frame = deflatedFrame(payload, True)
+        frame = deflatedFrame(payload, False)
         self.assertEqual(parse(frame)[:2], (0xC2, 127))
         self.assertEqual(inflate(frame), [payload])
 
@@ -99,7 +101,7 @@ class DeflatedFrameTests(SynchronousTestCase):
     @given(st.lists(st.binary()))
     def test_comesBack(self, payloads: list[bytes]) -> None:
         """Any messages come back, whether the client keeps its window or not."""
-        frames = [deflatedFrame(payload, True) for payload in payloads]
+        frames = [deflatedFrame(payload, False) for payload in payloads]
         self.assertEqual(inflate(*frames), payloads)
         self.assertEqual([inflate(frame)[0] for frame in frames], payloads)
 
@@ -109,7 +111,7 @@ class DeflatedFrameTests(SynchronousTestCase):
             server = PerMessageDeflate(True, True, True, 15, 15, 8)
             server.start_compress_message()
             compressed = server.compress_message_data(payload) + server.end_compress_message()
-            self.assertEqual(parse(deflatedFrame(payload, True))[2], compressed)
+            self.assertEqual(parse(deflatedFrame(payload, False))[2], compressed)
             client = PerMessageDeflate(False, True, True, 15, 15, 8)
             client.start_decompress_message()
             self.assertEqual(client.decompress_message_data(compressed + b"\0\0\xff\xff"), payload)
