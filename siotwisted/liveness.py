@@ -237,22 +237,22 @@ class ServerAsks(Liveness):
 class ClientAsks(Liveness):
     """The client asks, whatever the transport is; anything that comes from it is a sign of life."""
 
-    __slots__ = ()
+    __slots__ = ("_patience",)
 
     listens = True
     kinds = frozenset((Kind.PING, Kind.PONG))
 
     def __init__(self, session: Watched, clock: IReactorTime, config: Config) -> None:
         super().__init__(session, clock, config)
+        self._patience = config.pingInterval + config.pingTimeout
         self.touched()
 
     def touched(self) -> None:
         """It lives. The deadline only moves away, so the alarm may stay where it is."""
-        patience = self._config.pingInterval + self._config.pingTimeout
         if self._alarm is None:
-            self.wakeIn(patience)
+            self.wakeIn(self._patience)
         else:
-            self._due = self._clock.seconds() + patience
+            self._due = self._clock.seconds() + self._patience
 
     def heard(self, packet: Packet) -> None:
         """Answer a question. A client that answers, unasked, does not speak this protocol."""

@@ -120,6 +120,14 @@ class BaseCodec(ABC):
     def stampEvents(self) -> None:
         """Say the stamps of events with them, if the protocol has a place for that."""
 
+    def eventMessage(self, event: bytes) -> bytes:
+        """
+        The text of the WebSocket message that says an ordinary event; nothing if that takes more thought.
+
+        :param event: what :attr:`Outgoing.event <siotwisted.outgoing.Outgoing.event>` is.
+        """
+        return b""
+
     @abstractmethod
     def messages(self, outgoing: Outgoing) -> Sequence[str | bytes]:
         """
@@ -242,9 +250,15 @@ class BaseCodec(ABC):
         if not transport.messages:
             transport.write(*self.dressed(outgoings))
             return
-        # As :meth:`dressed`, for what most clients are on.
-        form, chunks = self._form, []
-        for outgoing in map(outgoingOf, outgoings):
+        # As :meth:`dressed`, for what most clients are on, and most packets are.
+        form, dress, chunks = self._form, transport.dress, []
+        for outgoing in outgoings:
+            if isinstance(outgoing, bytes):
+                message = self.eventMessage(outgoing)
+                if message:
+                    chunks.append(dress(message, True))
+                    continue
+                outgoing = Outgoing.ofEvent(outgoing)
             chunks.append(outgoing.forms.get(form) or outgoing.form(form, self._dressMessages))
         transport.write(chunks)
 
@@ -291,9 +305,12 @@ def _simple(outgoing: Outgoing) -> Outgoing:
     The event ``message`` with one argument is that message. Any other event is the JSON message ``{"name": NAME,
     "args": [ARGUMENTS]}``, which is the form that protocol 1 has for it.
     """
-    kind, data, namespace, number = outgoing.packet
-    if namespace != "/" or number is not None or outgoing.attachments:
+    kind = outgoing.kind
+    if outgoing.namespace != "/" or outgoing.id is not None or outgoing.attachments:
         raise UnsupportedByClient("Socket.IO 0.6 has neither namespaces nor answers nor bytes")
+    if kind is Kind.MESSAGE:
+        return outgoing
+    data = outgoing.packet.data
     if kind is Kind.EVENT:
         name, *arguments = data
         if name == "message" and len(arguments) == 1:

@@ -13,7 +13,7 @@ from typing import Any
 from siotwisted.errors import ProtocolError
 from siotwisted.handshake import Handshake
 from siotwisted.interfaces import IPacketReceiver
-from siotwisted.outgoing import Outgoing, Queued
+from siotwisted.outgoing import Outgoing
 from siotwisted.packets import Kind, Packet
 from siotwisted.wire import engine3, engine4
 from siotwisted.wire.codec import BaseCodec
@@ -84,6 +84,10 @@ class EngineCodec(BaseCodec):
     def decodeMessage(self, message: str | bytes) -> Packet:
         """A WebSocket message as a packet of Engine.IO."""
 
+    def eventMessage(self, event: bytes) -> bytes:
+        """See :meth:`BaseCodec.eventMessage`."""
+        return b"42" + event if self._plain else b""
+
     def messages(self, outgoing: Outgoing) -> Sequence[str | bytes]:
         """The WebSocket messages of a packet. A WebSocket is closed, rather than to say that it will be."""
         if outgoing.kind is Kind.CLOSE:
@@ -105,22 +109,6 @@ class EngineCodec(BaseCodec):
         frame = self.decodeMessage(message)
         packet = self._parse(frame.data) if frame.kind is Kind.MESSAGE else frame
         self._receiver.packetsReceived(() if packet is None else (packet,))
-
-    def send(self, outgoings: Sequence[Queued]) -> None:
-        """Write these packets to the transport; see :meth:`BaseCodec.send`. Events are made here, without a detour."""
-        transport = self.transport
-        assert transport is not None
-        if not (transport.messages and self._plain):
-            super().send(outgoings)
-            return
-        form, dress, chunks = self._form, transport.dress, []
-        for outgoing in outgoings:
-            if isinstance(outgoing, bytes):
-                chunk = dress(b"42" + outgoing, True)
-            else:
-                chunk = outgoing.forms.get(form) or outgoing.form(form, self._dressMessages)
-            chunks.append(chunk)
-        transport.write(chunks)
 
     def readProbe(self, message: str | bytes) -> Packet:
         """The packet of a message on a WebSocket that the client tries out."""
@@ -234,16 +222,28 @@ class EngineIO3Codec(EngineCodec):
         return (self._written or engine3.Parser.TWO).value
 
     def _needsBinary(self, outgoing: Outgoing) -> bool:
+        if outgoing.event and self._plain:
+            return False
         for packet in self.packets(outgoing):
             data = packet.data
             if isinstance(data, bytes) or (self._written is None and data and not data.isascii()):
                 return True
         return False
 
+    def eventIn(self, payload: str | bytes, form: bool = False) -> list[Any] | None:
+        """See :meth:`BaseCodec.eventIn`."""
+        if isinstance(payload, str) and payload.isascii():
+            size, _, message = payload.partition(":")
+            if str(len(message)) == size:
+                return self.eventOf(message)
+        return None
+
     def piece(self, outgoing: Outgoing, style: str) -> bytes:
         """The packets of Engine.IO that say a packet, in a payload."""
         if style == self.binaryStyle:
             payload = engine3.encodePayload(self.packets(outgoing), True)
+        elif outgoing.event and self._plain:
+            return b"%d:42%b" % (len(outgoing.event) + 2, outgoing.event)
         else:
             payload = engine3.encodePayload(self.packets(outgoing), False, engine3.Parser(style))
         return payload if isinstance(payload, bytes) else payload.encode("utf-8")

@@ -22,7 +22,7 @@ import msgspec
 
 from siotwisted.errors import EncodeError, ProtocolError
 
-__all__ = ["MAX_DEPTH", "dumps", "dumpsFlat", "flatJSON", "loads"]
+__all__ = ["MAX_DEPTH", "dumps", "dumpsFlat", "flatJSON", "loads", "loadsCall"]
 
 #: How deep arrays and objects may nest in JSON that a peer sends.
 MAX_DEPTH = 64
@@ -51,6 +51,16 @@ _encodeASCII = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(
 _decodeSlowly = json.JSONDecoder(parse_constant=_refuseConstant, parse_float=_finite).decode
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
+
+
+class _Call(msgspec.Struct, gc=False):
+    """An object with a name and, perhaps, arguments; whatever else it has counts for nothing."""
+
+    name: str
+    args: list[Any] = []
+
+
+_decodeCall = msgspec.json.Decoder(_Call).decode
 #: What msgspec writes as the standard library does.
 _ATOMS = frozenset((str, int, bool, type(None)))
 
@@ -129,3 +139,17 @@ def loads(text: str) -> Any:
         if _tooDeep(text):
             raise ProtocolError("JSON nested too deep")
     return value
+
+
+def loadsCall(text: str) -> list[Any] | None:
+    """
+    The list of ``NAME`` and ``ARGUMENTS`` that ``{"name": NAME, "args": ARGUMENTS}`` stands for; None if :func:`loads`
+    has to see what it is, as of a long text.
+    """
+    if len(text) >= _SHORT or _tooDeep(text):
+        return None
+    try:
+        call = _decodeCall(text)
+    except (ValueError, RecursionError):
+        return None
+    return [call.name, *call.args]

@@ -32,7 +32,7 @@ from siotwisted.outgoing import Outgoing
 from siotwisted.packets import Kind, Packet
 from siotwisted.wire.attachments import takeOut
 from siotwisted.wire.codec import BaseCodec
-from siotwisted.wire.jsontext import dumps, loads
+from siotwisted.wire.jsontext import dumps, loads, loadsCall
 from siotwisted.wire.sio45 import RESERVED
 from siotwisted.wire.units import cutFrames, unitCount
 from siotwisted.wire.wrappings import readQuery
@@ -70,6 +70,7 @@ _UNSAFE = re.compile("[\r\n\u2028\u2029\ud800-\udfff]|\\\\/")
 _ANSWER = re.compile(rf"({_ID})\+?(.*)", re.DOTALL)
 _ERROR = re.compile(r"([0-9]?)(?:\+([0-9]?))?")
 
+_QUOTE = ord('"')
 _HEADER = re.compile("\ufffd([0-9]{1,7})\ufffd")
 _END = re.compile("(?=\ufffd[0-9]{1,7}\ufffd)|\\Z")
 
@@ -114,19 +115,6 @@ def _json(value: object) -> str:
 def _word(words: tuple[str, ...], word: str) -> str:
     """The number of a word; nothing for one that the protocol doesn't know."""
     return str(words.index(word)) if word in words else ""
-
-
-def _plainEvent(outgoing: Outgoing) -> str:
-    """
-    An event of ``/`` that wants no answer, as :func:`encode` writes it, if it is quickly said; else ``""``.
-    """
-    text = outgoing.text  # ["NAME",ARGUMENTS]
-    if outgoing.kind is not Kind.EVENT or outgoing.namespace != "/" or outgoing.id:
-        return ""
-    name, comma, arguments = text.partition(",")
-    if not comma or not text.isascii() or "\\" in text or name[-1] != '"' or not name[2:-1].isalnum():
-        return ""
-    return f'5:::{{"name":{name[1:]},"args":[{arguments}}}'
 
 
 def _dataOf(packet: Packet) -> str:
@@ -275,15 +263,21 @@ class SocketIO09Codec(BaseCodec):
         #: What the client calls a namespace, where that is not its name.
         self._endpoints: dict[str, str] = {}
 
+    def eventMessage(self, event: bytes) -> bytes:
+        """See :meth:`BaseCodec.eventMessage`. What :func:`encode` writes, for a simple name and no backslash."""
+        name, comma, arguments = event.partition(b",")  # ["NAME",ARGUMENTS]
+        if not comma or b"\\" in event or name[-1] != _QUOTE or not name[2:-1].isalnum():
+            return b""
+        return b'5:::{"name":%b,"args":[%b}' % (name[1:], arguments)
+
     def messages(self, outgoing: Outgoing) -> Sequence[str]:
         """The one message that says a packet."""
         if outgoing.kind in _UNSAID:
             return ()
         if outgoing.attachments:
             raise UnsupportedByClient("clients before 1.0 take no bytes")
-        event = _plainEvent(outgoing)
-        if event:
-            return (event,)
+        if outgoing.event and (event := self.eventMessage(outgoing.event)):
+            return (event.decode(),)
         kind, data, namespace, number = outgoing.packet
         if kind in (Kind.JSON, Kind.EVENT, Kind.ACK):
             data, _ = takeOut(data)
@@ -307,8 +301,8 @@ class SocketIO09Codec(BaseCodec):
     def eventOf(self, message: str | bytes) -> list[Any] | None:
         """See :meth:`BaseCodec.eventOf`."""
         if message[:5] == "5:::{":
-            event = _event(loads(message[4:]))  # type: ignore[arg-type]  # it is text, as it begins so
-            if event[0] not in RESERVED:
+            event = loadsCall(message[4:])  # type: ignore[arg-type]  # it is text, as it begins so
+            if event and event[0] not in RESERVED:
                 return event
         return None
 
