@@ -157,8 +157,8 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
 
         :return: the rest, which is more than that, or less.
         """
-        session, here, end = self._session, 0, len(data)
-        while end - here > 5 and session is not None and self.state == self.STATE_OPEN:
+        session, here, end, most = self._session, 0, len(data), self.maxMessagePayloadSize
+        while session is not None and end - here > 5:
             first, size, body = data[here], data[here + 1] - 128, here + 6
             if size == 126 and end - here > 7:
                 size, body = data[here + 2] << 8 | data[here + 3], here + 8
@@ -167,7 +167,7 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
             elif not 0 <= size < 126:
                 break
             stop = body + size
-            if stop > end or size > self.maxMessagePayloadSize or not _TEXT <= first <= _BINARY:
+            if stop > end or size > most or not _TEXT <= first <= _BINARY:
                 break
             payload, mask = data[body:stop], data[body - 4 : body]
             if size < _LARGE:

@@ -34,8 +34,9 @@ def _head(first: int, size: int) -> bytes:
     return _LONG(first, 127, size)
 
 
-#: The heads of nearly all text.
-_HEADS = [_head(_TEXT, size) for size in range(2048)]
+#: Nearly all text has fewer bytes than this. The heads of such text.
+_FEW = 2048
+_HEADS = [_head(_TEXT, size) for size in range(_FEW)]
 
 
 def frame(data: str | bytes, text: bool = False) -> bytes:
@@ -47,7 +48,7 @@ def frame(data: str | bytes, text: bool = False) -> bytes:
     if isinstance(data, str):
         data, text = data.encode(), True
     size = len(data)
-    if text and size < len(_HEADS):
+    if text and size < _FEW:
         return _HEADS[size] + data
     return _head(_TEXT if text else _BINARY, size) + data
 
