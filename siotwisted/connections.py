@@ -192,7 +192,13 @@ class Connection:
         :param event: its name; :exc:`~siotwisted.EncodeError` for the few that are reserved.
         :param arguments: each as :meth:`send` takes it.
         """
-        self.transmit(self.core.event(event, arguments))
+        # As :meth:`transmit`, which all messages to one client would pay for.
+        outgoing = self.core.event(event, arguments)
+        if not self.joined:
+            raise SessionClosed("the client is not in the namespace")
+        self.session.send(outgoing)
+        if self.core.handlers.outgoing:
+            self.tellOutgoing(outgoingOf(outgoing))
 
     def deliver(self, data: object) -> Deferred[None]:
         """

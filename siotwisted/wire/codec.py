@@ -78,7 +78,7 @@ class BaseCodec(ABC):
     :param receiver: the session: it gets the packets.
     """
 
-    __slots__ = ("_form", "_numbers", "_receiver", "_said", "_size", "key", "transport")
+    __slots__ = ("_form", "_head", "_numbers", "_receiver", "_said", "_size", "key", "transport")
 
     separator: ClassVar[bytes] = b""
     binaryStyle: ClassVar[str | None] = None
@@ -89,6 +89,8 @@ class BaseCodec(ABC):
     def __init__(self, receiver: IPacketReceiver) -> None:
         self._receiver = receiver
         self.transport: ISessionTransport | None = None
+        #: What makes a WebSocket message of an ordinary event, if it only has to stand before that.
+        self._head = b""
         self.setKey(type(self))
 
     def setKey(self, key: Hashable, private: bool = False) -> None:
@@ -251,10 +253,10 @@ class BaseCodec(ABC):
             transport.write(*self.dressed(outgoings))
             return
         # As :meth:`dressed`, for what most clients are on, and most packets are.
-        form, dress, chunks = self._form, transport.dress, []
+        form, head, dress, chunks = self._form, self._head, transport.dress, []
         for outgoing in outgoings:
             if isinstance(outgoing, bytes):
-                message = self.eventMessage(outgoing)
+                message = head + outgoing if head else self.eventMessage(outgoing)
                 if message:
                     chunks.append(dress(message, True))
                     continue

@@ -46,17 +46,15 @@ _ENGINE = frozenset((Kind.OPEN, Kind.CLOSE, Kind.PING, Kind.PONG, Kind.UPGRADE, 
 class EngineCodec(BaseCodec):
     """What both revisions of Engine.IO have in common."""
 
-    __slots__ = ("_packetsKey", "_parser", "_plain")
+    __slots__ = ("_packetsKey", "_parser")
 
     saysGoodbye = True
     _parser: Parser
-    #: Whether ``Outgoing.event`` behind ``42`` is a message as it is.
-    _plain: bool
 
     def begin(self, handshake: Handshake, maxAttachments: int, maxBytes: int) -> None:
         """Make the parser."""
         self._parser = self.makeParser(maxAttachments, maxBytes)
-        self._plain = self._parser.events
+        self._head = b"42" if self._parser.events else b""
 
     def makeParser(self, maxAttachments: int, maxBytes: int) -> Parser:
         """What reads and writes the messages of a session."""
@@ -84,15 +82,11 @@ class EngineCodec(BaseCodec):
     def decodeMessage(self, message: str | bytes) -> Packet:
         """A WebSocket message as a packet of Engine.IO."""
 
-    def eventMessage(self, event: bytes) -> bytes:
-        """See :meth:`BaseCodec.eventMessage`."""
-        return b"42" + event if self._plain else b""
-
     def messages(self, outgoing: Outgoing) -> Sequence[str | bytes]:
         """The WebSocket messages of a packet. A WebSocket is closed, rather than to say that it will be."""
         if outgoing.kind is Kind.CLOSE:
             return ()
-        if outgoing.event and self._plain:
+        if outgoing.event and self._head:
             return ("42" + outgoing.text,)
         return [self.encodeMessage(packet) for packet in self.packets(outgoing)]
 
@@ -145,7 +139,7 @@ class EngineIO4Codec(EngineCodec):
     def stampEvents(self) -> None:
         """Say the stamps of events."""
         self._stamps = True
-        self._plain = False
+        self._head = b""
         self.setKey(self.key)
 
     def setKey(self, key: object, private: bool = False) -> None:
@@ -165,8 +159,8 @@ class EngineIO4Codec(EngineCodec):
 
     def piece(self, outgoing: Outgoing, style: str) -> bytes:
         """The packets of Engine.IO that say a packet, in a payload."""
-        if outgoing.event and self._plain:
-            return b"42" + outgoing.event
+        if outgoing.event and self._head:
+            return self._head + outgoing.event
         return engine4.encodePayload(self.packets(outgoing)).encode("utf-8")
 
     def eventIn(self, payload: str | bytes, form: bool = False) -> list[Any] | None:
@@ -222,7 +216,7 @@ class EngineIO3Codec(EngineCodec):
         return (self._written or engine3.Parser.TWO).value
 
     def _needsBinary(self, outgoing: Outgoing) -> bool:
-        if outgoing.event and self._plain:
+        if outgoing.event and self._head:
             return False
         for packet in self.packets(outgoing):
             data = packet.data
@@ -242,7 +236,7 @@ class EngineIO3Codec(EngineCodec):
         """The packets of Engine.IO that say a packet, in a payload."""
         if style == self.binaryStyle:
             payload = engine3.encodePayload(self.packets(outgoing), True)
-        elif outgoing.event and self._plain:
+        elif outgoing.event and self._head:
             return b"%d:42%b" % (len(outgoing.event) + 2, outgoing.event)
         else:
             payload = engine3.encodePayload(self.packets(outgoing), False, engine3.Parser(style))
@@ -347,6 +341,6 @@ class SocketIO5Codec(SocketIO5JSONCodec):
             self._begun = True
             if isinstance(message, bytes):
                 self._parser = MessagePackParser()
-                self._plain = False
+                self._head = b""
                 self.setKey((type(self), MessagePackParser))
         return self._parser.receive(message)
