@@ -183,7 +183,7 @@ class Connection:
         :raises siotwisted.EncodeError: if the data can't be written.
         :raises siotwisted.UnsupportedByClient: if the client's generation has no words for it.
         """
-        self.transmit(self.core.outgoing(messagePacket(data, self.core.name)))
+        self.transmit(self.core.message(data))
 
     def emit(self, event: str, *arguments: object) -> None:
         """

@@ -289,7 +289,7 @@ class Outbox:
             return
         if self.floors is not None:
             for outgoing in self._entries[:count]:
-                if not isinstance(outgoing, bytes) and outgoing.stamp:
+                if isinstance(outgoing, Outgoing) and outgoing.stamp:
                     self.floors[outgoing.namespace] = outgoing.stamp
         self._confirmedBytes = self._ends[count - 1]
         del self._entries[:count]
@@ -328,7 +328,7 @@ class Outbox:
         """The namespaces of all messages that are not confirmed."""
         own = set(self._own)
         return {
-            "/" if isinstance(outgoing, bytes) else outgoing.namespace
+            outgoing.namespace if isinstance(outgoing, Outgoing) else "/"
             for place, outgoing in enumerate(self._entries, self._confirmed + 1)
             if place not in own
         }

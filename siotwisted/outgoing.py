@@ -4,8 +4,9 @@ A packet on its way out, and every form of it that was made so far.
 A broadcast hands one :class:`Outgoing` to all its recipients. Whatever two of them have in common, the JSON text, the
 messages of a codec, the bytes dressed for a transport, is made for the first and shared by the rest.
 
-An event that is for one client alone is mostly no more than its JSON. Such bytes take the place of an :class:`Outgoing`
-in queues, where thousands may wait for their client, and the garbage collector does not look at bytes.
+What is for one client alone is mostly an event, which is no more than its JSON, or a message, which is no more than its
+text. That itself takes the place of an :class:`Outgoing` in queues, where thousands may wait for their client, and the
+garbage collector looks at neither bytes nor text.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from siotwisted.packets import Kind, Packet
 from siotwisted.wire.attachments import takeOut
 from siotwisted.wire.jsontext import dumps, dumpsFlat, loads
 
-__all__ = ["Outgoing", "Queued", "outgoingOf"]
+__all__ = ["Ordinary", "Outgoing", "Queued", "outgoingOf"]
 
 _EVENT = Kind.EVENT  # Python 3.11 takes three times as long to look it up in its class
 #: The kinds whose data is a value for the application.
@@ -102,10 +103,15 @@ class Outgoing:
         return form
 
 
-#: A packet in a queue; or the :attr:`Outgoing.event` that is all there is to say of it.
-Queued = Outgoing | bytes
+#: All that there is to say of an ordinary packet: the :attr:`Outgoing.event` of an event, or the text of a message, if
+#: that is ASCII and for the root namespace.
+Ordinary = bytes | str
+#: A packet in a queue.
+Queued = Outgoing | Ordinary
 
 
 def outgoingOf(queued: Queued) -> Outgoing:
     """The packet that is in a queue."""
-    return Outgoing.ofEvent(queued) if isinstance(queued, bytes) else queued
+    if isinstance(queued, bytes):
+        return Outgoing.ofEvent(queued)
+    return Outgoing(Packet(Kind.MESSAGE, queued)) if isinstance(queued, str) else queued

@@ -76,7 +76,7 @@ class NamespaceCore(Generic[Member]):
         self._numbers = count(1)
         #: Whether somebody may want to have again what was sent.
         self._stamps = False
-        #: Whether an event may be ``Outgoing.event``.
+        #: Whether a packet may be :data:`~siotwisted.outgoing.Ordinary`.
         self._plain = False
 
     def open(self, name: str, clock: IReactorTime, fanout: IFanout, config: Config) -> None:
@@ -99,6 +99,12 @@ class NamespaceCore(Generic[Member]):
         if self._stamps and packet.id is None:
             outgoing.stamp = next(_STAMPS)
         return outgoing
+
+    def message(self, data: object) -> Queued:
+        """The same for a message to one client, which for nearly all of them needs no more than its text."""
+        if type(data) is str and self._plain and data.isascii():
+            return data
+        return self.outgoing(messagePacket(data, self.name))
 
     def event(self, event: str, arguments: Sequence[object]) -> Queued:
         """

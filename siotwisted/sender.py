@@ -132,9 +132,9 @@ class Sender(ABC):
         if self.closed:
             raise SessionClosed("the session has ended")
         outbox, codec = self.outbox, self.codec
-        event = outgoing if isinstance(outgoing, bytes) else outgoing.event
-        if event and codec.saysEvents:
-            size = len(event)
+        ordinary = outgoing.event if isinstance(outgoing, Outgoing) else outgoing
+        if ordinary and codec.saysOrdinary:
+            size = len(ordinary)
         else:
             outgoing = outgoingOf(outgoing)
             size = codec.size(outgoing)

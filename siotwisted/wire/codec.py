@@ -23,7 +23,7 @@ from zope.interface import implementer
 from siotwisted.errors import EncodeError, ProtocolError, UnsupportedByClient
 from siotwisted.handshake import Handshake
 from siotwisted.interfaces import ICodec, IPacketReceiver, ISessionTransport
-from siotwisted.outgoing import Outgoing, Queued, outgoingOf
+from siotwisted.outgoing import Ordinary, Outgoing, Queued, outgoingOf
 from siotwisted.packets import Kind, Packet, messagePacket
 
 __all__ = ["MAX_PACKETS", "BaseCodec", "Codec", "Dressed", "isPlainText"]
@@ -73,7 +73,7 @@ class BaseCodec(ABC):
     :cvar binaryStyle: the one of its styles whose payloads are bytes that are no text.
     :cvar saysHello: whether the first packet that a client gets opens the session.
     :cvar saysGoodbye: whether a payload can say that a session has ended.
-    :cvar saysEvents: whether it has words for any event of the root namespace without an answer.
+    :cvar saysOrdinary: whether it has words for all that is :data:`~siotwisted.outgoing.Ordinary`.
     :ivar key: two codecs of one key make the same bytes of a packet.
     :param receiver: the session: it gets the packets.
     """
@@ -84,7 +84,7 @@ class BaseCodec(ABC):
     binaryStyle: ClassVar[str | None] = None
     saysHello: ClassVar[bool] = True
     saysGoodbye: ClassVar[bool] = False
-    saysEvents: ClassVar[bool] = False
+    saysOrdinary: ClassVar[bool] = False
 
     def __init__(self, receiver: IPacketReceiver) -> None:
         self._receiver = receiver
@@ -122,12 +122,8 @@ class BaseCodec(ABC):
     def stampEvents(self) -> None:
         """Say the stamps of events with them, if the protocol has a place for that."""
 
-    def eventMessage(self, event: bytes) -> bytes:
-        """
-        The text of the WebSocket message that says an ordinary event; nothing if that takes more thought.
-
-        :param event: what :attr:`Outgoing.event <siotwisted.outgoing.Outgoing.event>` is.
-        """
+    def ordinary(self, said: Ordinary) -> bytes:
+        """The WebSocket message that says an ordinary packet, which is text; nothing if that takes more thought."""
         return b""
 
     @abstractmethod
@@ -255,12 +251,12 @@ class BaseCodec(ABC):
         # As :meth:`dressed`, for what most clients are on, and most packets are.
         form, head, dress, chunks = self._form, self._head, transport.dress, []
         for outgoing in outgoings:
-            if isinstance(outgoing, bytes):
-                message = head + outgoing if head else self.eventMessage(outgoing)
+            if not isinstance(outgoing, Outgoing):
+                message = head + outgoing if head and isinstance(outgoing, bytes) else self.ordinary(outgoing)
                 if message:
                     chunks.append(dress(message, True))
                     continue
-                outgoing = Outgoing.ofEvent(outgoing)
+                outgoing = outgoingOf(outgoing)
             chunks.append(outgoing.forms.get(form) or outgoing.form(form, self._dressMessages))
         transport.write(chunks)
 

@@ -13,7 +13,7 @@ from typing import Any
 from siotwisted.errors import ProtocolError
 from siotwisted.handshake import Handshake
 from siotwisted.interfaces import IPacketReceiver
-from siotwisted.outgoing import Outgoing
+from siotwisted.outgoing import Ordinary, Outgoing
 from siotwisted.packets import Kind, Packet
 from siotwisted.wire import engine3, engine4
 from siotwisted.wire.codec import BaseCodec
@@ -26,7 +26,7 @@ from siotwisted.wire.engineparsers import (
     PlainParser,
     asEvent,
 )
-from siotwisted.wire.jsontext import loads
+from siotwisted.wire.jsontext import flatJSON, loads
 from siotwisted.wire.sio45 import RESERVED
 
 __all__ = [
@@ -81,6 +81,10 @@ class EngineCodec(BaseCodec):
     @abstractmethod
     def decodeMessage(self, message: str | bytes) -> Packet:
         """A WebSocket message as a packet of Engine.IO."""
+
+    def ordinary(self, said: Ordinary) -> bytes:
+        """See :meth:`BaseCodec.ordinary`. A message is the event of that name."""
+        return self._head and self._head + (said if isinstance(said, bytes) else flatJSON(["message", said]))
 
     def messages(self, outgoing: Outgoing) -> Sequence[str | bytes]:
         """The WebSocket messages of a packet. A WebSocket is closed, rather than to say that it will be."""
@@ -262,7 +266,7 @@ class SocketIO4Codec(EngineIO3Codec):
 
     __slots__ = ()
 
-    saysEvents = True
+    saysOrdinary = True
 
     def makeParser(self, maxAttachments: int, maxBytes: int) -> Parser:
         """Packets in JSON."""
@@ -274,7 +278,7 @@ class SocketIO3Codec(EngineIO3Codec):
 
     __slots__ = ("_single",)
 
-    saysEvents = True
+    saysOrdinary = True
 
     def __init__(self, receiver: IPacketReceiver) -> None:
         super().__init__(receiver)
@@ -304,7 +308,7 @@ class SocketIO5JSONCodec(EngineIO4Codec):
 
     __slots__ = ()
 
-    saysEvents = True
+    saysOrdinary = True
 
     def makeParser(self, maxAttachments: int, maxBytes: int) -> Parser:
         """Packets in JSON."""
@@ -316,7 +320,7 @@ class SocketIO5MessagePackCodec(EngineIO4Codec):
 
     __slots__ = ()
 
-    saysEvents = True
+    saysOrdinary = True
 
     def makeParser(self, maxAttachments: int, maxBytes: int) -> Parser:
         """Packets in MessagePack."""

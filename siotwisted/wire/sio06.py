@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from siotwisted.errors import EncodeError
-from siotwisted.outgoing import Outgoing
+from siotwisted.outgoing import Ordinary, Outgoing
 from siotwisted.packets import Kind, Packet
 from siotwisted.wire.codec import Codec, isPlainText
 from siotwisted.wire.jsontext import dumps, loads
@@ -41,6 +42,13 @@ class SIOCodec(Codec):
     __slots__ = ()
 
     name = "sio"
+    saysOrdinary = True
+
+    def ordinary(self, said: Ordinary) -> bytes:
+        """See :meth:`BaseCodec.ordinary <siotwisted.wire.codec.BaseCodec.ordinary>`: text that can be sent as it is."""
+        if isinstance(said, bytes) or said[:1] == "~" or not isPlainText(said):
+            return b""
+        return frame(said).encode()
 
     def encode(self, outgoing: Outgoing) -> str:
         """The ``~m~`` frame of a packet; this codec has no words for :attr:`~siotwisted.packets.Kind.CLOSE`."""
@@ -57,6 +65,18 @@ class SIOCodec(Codec):
         if kind is Kind.CLOSE:
             return ""
         raise EncodeError(f"Socket.IO 0.6 has no words for {kind.value}")
+
+    def eventOf(self, message: str | bytes) -> list[Any] | None:
+        """See :meth:`BaseCodec.eventOf <siotwisted.wire.codec.BaseCodec.eventOf>`. Messages are events of that name."""
+        if isinstance(message, str) and message.isascii():
+            size, _, data = message[3:].partition("~m~")
+            if message[:3] == "~m~" and size == str(len(data)) and data[:1] != "~":
+                return ["message", data]
+        return None
+
+    def eventIn(self, payload: str | bytes, form: bool = False) -> list[Any] | None:
+        """The same of a payload; in a form its length says nothing."""
+        return None if form else self.eventOf(payload)
 
     def decode(self, payload: str, form: bool = False) -> Iterable[Packet]:
         """The packets of one payload; see :meth:`Codec.decode <siotwisted.wire.codec.Codec.decode>`."""

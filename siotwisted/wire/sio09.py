@@ -28,7 +28,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from siotwisted.errors import EncodeError, ProtocolError, UnsupportedByClient
 from siotwisted.interfaces import IPacketReceiver
-from siotwisted.outgoing import Outgoing
+from siotwisted.outgoing import Ordinary, Outgoing
 from siotwisted.packets import Kind, Packet
 from siotwisted.wire.attachments import takeOut
 from siotwisted.wire.codec import BaseCodec
@@ -256,17 +256,19 @@ class SocketIO09Codec(BaseCodec):
     __slots__ = ("_endpoints",)
 
     saysHello = False
-    saysEvents = True
+    saysOrdinary = True
 
     def __init__(self, receiver: IPacketReceiver) -> None:
         super().__init__(receiver)
         #: What the client calls a namespace, where that is not its name.
         self._endpoints: dict[str, str] = {}
 
-    def eventMessage(self, event: bytes) -> bytes:
-        """See :meth:`BaseCodec.eventMessage`. What :func:`encode` writes, for a simple name and no backslash."""
-        name, comma, arguments = event.partition(b",")  # ["NAME",ARGUMENTS]
-        if not comma or b"\\" in event or name[-1] != _QUOTE or not name[2:-1].isalnum():
+    def ordinary(self, said: Ordinary) -> bytes:
+        """See :meth:`BaseCodec.ordinary`. What :func:`encode` writes, for a simple name and no backslash."""
+        if isinstance(said, str):
+            return b"" if _UNSAFE.search(said) else b"3:::%b" % said.encode()
+        name, comma, arguments = said.partition(b",")  # ["NAME",ARGUMENTS]
+        if not comma or b"\\" in said or name[-1] != _QUOTE or not name[2:-1].isalnum():
             return b""
         return b'5:::{"name":%b,"args":[%b}' % (name[1:], arguments)
 
@@ -276,7 +278,7 @@ class SocketIO09Codec(BaseCodec):
             return ()
         if outgoing.attachments:
             raise UnsupportedByClient("clients before 1.0 take no bytes")
-        if outgoing.event and (event := self.eventMessage(outgoing.event)):
+        if outgoing.event and (event := self.ordinary(outgoing.event)):
             return (event.decode(),)
         kind, data, namespace, number = outgoing.packet
         if kind in (Kind.JSON, Kind.EVENT, Kind.ACK):
@@ -295,6 +297,8 @@ class SocketIO09Codec(BaseCodec):
 
     def piece(self, outgoing: Outgoing, style: str) -> bytes:
         """The packet as it is, or in a frame."""
+        if outgoing.event and (event := self.ordinary(outgoing.event)):
+            return b"\xef\xbf\xbd%d\xef\xbf\xbd%b" % (len(event), event) if style == "framed" else event
         text = "".join(map(str, self.said(outgoing)))
         return (framed(text) if text and style == "framed" else text).encode("utf-8")
 
