@@ -9,7 +9,7 @@ codecs and transports.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from zope.interface import Attribute, Interface
@@ -22,7 +22,7 @@ from siotwisted.rooms import Audience, Delivery
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
-__all__ = ["ICodec", "IFanout", "IPacketReceiver", "ISessionTransport"]
+__all__ = ["ICluster", "ICodec", "IFanout", "IPacketReceiver", "ISessionTransport"]
 
 
 class ISessionTransport(Interface):
@@ -168,3 +168,29 @@ class IFanout(Interface):
 
         :param close: whether their sessions end, too.
         """
+
+
+class ICluster(Interface):
+    """
+    The other servers of one service. What one of them tells another arrives in the order in which it was told, or not
+    at all if the other one goes meanwhile.
+
+    Values are text, bytes, numbers, None, and lists and dictionaries of such.
+    """
+
+    number: int = Attribute("Which of them this one is.")
+
+    def tell(topic: str, *values: Any) -> None:
+        """Tell all others."""
+
+    def tellOne(number: int, topic: str, *values: Any) -> None:
+        """Tell one of them, if it is there."""
+
+    def on(topic: str, handler: Callable[..., None]) -> None:
+        """Call ``handler(number, *values)`` when another one tells something of this topic."""
+
+    def onCome(handler: Callable[[int], None]) -> None:
+        """Call ``handler(number)`` when another one is there: what is told from now on, it hears."""
+
+    def onGo(handler: Callable[[int], None]) -> None:
+        """Call ``handler(number)`` when another one is gone."""

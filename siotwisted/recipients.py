@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -141,20 +142,20 @@ class Recipients(ABC, Generic[Member]):
         :param rooms: their names; the id of a connection is the room where it is alone.
         """
         audience = self._audience()
-        return Selection(self, Audience((*audience.rooms, *rooms), audience.excluded, audience.volatile))
+        return Selection(self, replace(audience, rooms=(*audience.rooms, *rooms)))
 
     def excluding(self, *roomsOrConnections: str | Member) -> Selection[Member]:
         """All of them but these connections, and those in these rooms."""
         audience = self._audience()
-        return Selection(
-            self,
-            Audience(audience.rooms, audience.excluded.union(map(str, roomsOrConnections)), audience.volatile),
-        )
+        return Selection(self, replace(audience, excluded=audience.excluded.union(map(str, roomsOrConnections))))
 
     def volatile(self) -> Selection[Member]:
         """The same, but what is sent is lost for those who can't take it at once: their transport is away or full."""
-        audience = self._audience()
-        return Selection(self, Audience(audience.rooms, audience.excluded, True))
+        return Selection(self, replace(self._audience(), volatile=True))
+
+    def local(self) -> Selection[Member]:
+        """Those only who are connected to this server, if it is one of several."""
+        return Selection(self, replace(self._audience(), local=True))
 
     def send(self, data: object) -> Deferred[Delivery]:
         """

@@ -22,11 +22,13 @@ class Audience:
     :ivar rooms: who is in any of them; everybody if there is none. An id is the room of that one member.
     :ivar excluded: the rooms and ids of those who don't get it all the same.
     :ivar volatile: whether it is for those only who can take it now.
+    :ivar local: whether it is for those of this server only, if that is one of several.
     """
 
     rooms: tuple[str, ...] = ()
     excluded: frozenset[str] = frozenset()
     volatile: bool = False
+    local: bool = False
 
 
 EVERYBODY = Audience()

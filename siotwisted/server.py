@@ -14,11 +14,13 @@ from twisted.internet.interfaces import IReactorTime
 from siotwisted.absences import Absences
 from siotwisted.admission import Admission
 from siotwisted.clients import Client
+from siotwisted.cluster import ClusterFanout, follow
 from siotwisted.config import Config
 from siotwisted.connections import Connection, Core
 from siotwisted.fanout import LocalFanout
 from siotwisted.handlers import waitable
 from siotwisted.handshake import Handshake
+from siotwisted.interfaces import ICluster, IFanout
 from siotwisted.ledger import Ledger, Statistics, Undelivered
 from siotwisted.namespaces import Namespace
 from siotwisted.outbox import Entry
@@ -46,10 +48,15 @@ class SocketIO(Namespace):
 
     :param reactor: for the time, and to write at the end of its turns.
     :param config: the settings; the defaults if left out.
+    :param cluster: the other servers of which this is one, if it is. What is done to many connections is done on all.
     """
 
-    def __init__(self, reactor: IReactorTime, config: Config | None = None) -> None:
+    def __init__(self, reactor: IReactorTime, config: Config | None = None, cluster: ICluster | None = None) -> None:
         super().__init__()
+        self._cluster = cluster
+        self._fanouts: dict[str, ClusterFanout] = {}
+        if cluster is not None:
+            follow(cluster, self._fanouts)
         self.config = config or Config()
         self.registry = SessionRegistry(reactor, self.config, self)
         self.admission = Admission(self.registry)
@@ -190,6 +197,7 @@ class SocketIO(Namespace):
             return
         if (self.config.cleanUpNamespaces or not core.used) and self._names.get(core.name) is core.namespace:
             del self._names[core.name]
+            self._fanouts.pop(core.name, None)
             assert core.parent.children is not None
             del core.parent.children[core.name]
             core.served = False
@@ -222,7 +230,11 @@ class SocketIO(Namespace):
 
     def _open(self, core: Core, name: str) -> None:
         clock = self.registry.clock
-        core.open(name, clock, LocalFanout(core.rooms, core.away, clock), self.config)
+        local = LocalFanout(core.rooms, core.away, clock)
+        fanout: IFanout = local
+        if self._cluster is not None:
+            fanout = self._fanouts[name] = ClusterFanout(core, local, self._cluster)
+        core.open(name, clock, fanout, self.config)
 
     def _matching(self, name: str) -> Namespace | None:
         """The child of this name, if the first dynamic namespace that fits can be told without asking a function."""

@@ -35,6 +35,7 @@ LAYERS = (
     "transports.flashpolicy; "
     "handlers < ledger < absences < recipients; "
     "handlers events backlog < middleware recipients < connections < clients namespaces fanout; "
+    "connections recipients fanout < cluster; "
     "absences < connections clients fanout",
     "server; clientfiles < resource < site",
     "chat; testing",
