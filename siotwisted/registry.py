@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Sequence
+from string import ascii_lowercase
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
@@ -21,20 +22,28 @@ from siotwisted.packets import Packet, Reason
 from siotwisted.sender import Sender
 from siotwisted.session import Session
 
-__all__ = ["SessionReceiver", "SessionRegistry", "newSessionID"]
+__all__ = ["SessionReceiver", "SessionRegistry", "newSessionID", "serverOf"]
 
 
 #: How often, in seconds, the server looks whether its clients have all that was sent to them, before it stops.
 _LOOK = 0.05
 
 
-def newSessionID() -> str:
+def newSessionID(server: int | None = None) -> str:
     """
-    A new session id: 160 bits that nobody can guess, in 27 characters that a URL can hold.
+    A new session id: some 160 bits that nobody can guess, in 27 characters that a URL can hold.
 
     The first is a letter, always: a number in its place in a URL is a time against caches.
+
+    :param server: which of several servers it is of, which that letter tells.
     """
-    return secrets.choice("abcdefghijklmnopqrstuvwxyz") + secrets.token_urlsafe(20)[:26]
+    letter = secrets.choice(ascii_lowercase) if server is None else ascii_lowercase[server]
+    return letter + secrets.token_urlsafe(20)[:26]
+
+
+def serverOf(sessionID: str) -> int:
+    """Which of several servers a session is of; -1 if that is none of our ids."""
+    return ascii_lowercase.find(sessionID[:1]) if sessionID else -1
 
 
 class SessionReceiver(Protocol):
@@ -59,11 +68,15 @@ class SessionRegistry:
 
     :param clock: the reactor, or a :class:`~twisted.internet.task.Clock`.
     :param receiver: is told of sessions that open and close, and of what clients send.
+    :param server: which of several servers this one is, if it is one of such.
     """
 
     log = Logger()
 
-    def __init__(self, clock: IReactorTime, config: Config, receiver: SessionReceiver) -> None:
+    def __init__(
+        self, clock: IReactorTime, config: Config, receiver: SessionReceiver, server: int | None = None
+    ) -> None:
+        self._server = server
         self.clock = clock
         self.config = config
         self.receiver = receiver
@@ -99,7 +112,7 @@ class SessionRegistry:
         """
         Begin a session. It can be found from now on; the receiver is told of it when its first transport is attached.
         """
-        session = Session(newSessionID(), self, route, handshake)
+        session = Session(newSessionID(self._server), self, route, handshake)
         self._sessions[session.id] = session
         return session
 

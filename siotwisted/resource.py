@@ -72,6 +72,11 @@ class SocketIOResource(Resource):
             return None
         return self._carriers[route.carrier](self._admission, route)
 
+    def sessionID(self, segments: Sequence[str], query: Mapping[str, str]) -> str:
+        """The id of the session that a request is for; nothing if it is for none."""
+        route = self._admission.route(segments, query)
+        return "" if route is None else route.sessionID
+
     def render(self, request: Request) -> int | bytes:
         """Serve a request by the transport that its path names."""
         segments = [segment.decode("utf-8", "replace") for segment in request.postpath or ()]

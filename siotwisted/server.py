@@ -58,7 +58,7 @@ class SocketIO(Namespace):
         if cluster is not None:
             follow(cluster, self._fanouts)
         self.config = config or Config()
-        self.registry = SessionRegistry(reactor, self.config, self)
+        self.registry = SessionRegistry(reactor, self.config, self, None if cluster is None else cluster.number)
         self.admission = Admission(self.registry)
         self._ledger = Ledger()
         self.absences: Absences[Connection] = Absences(

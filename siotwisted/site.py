@@ -5,8 +5,13 @@ what polling clients send again and again, and for WebSockets.
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Mapping
+from socket import SO_LINGER, SOL_SOCKET, socket
 from typing import Any
+from typing import Protocol as Structure
 
+from twisted.internet.error import ConnectionAborted
 from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol, ISSLTransport, ITCPTransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
@@ -14,19 +19,40 @@ from twisted.python.failure import Failure
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
+from siotwisted.registry import serverOf
 from siotwisted.resource import SocketIOResource
 from siotwisted.transports.http import TransportResource, parseQuery, respond
 from siotwisted.transports.immediate import takesAtOnce, writeAtOnce
 from siotwisted.transports.shortcut import ShortRequest, readHead
 
-__all__ = ["SocketIOSite"]
+__all__ = ["Others", "SocketIOSite"]
 
 _log = Logger()
 
 #: How much may come behind a request that is not answered yet, in bytes, before nothing more is read.
 _AHEAD = 16384
+#: How long the first line of a request may be, in bytes, to be waited for.
+_LONGEST_LINE = 8192
+#: How a socket is closed that was about to be reset.
+_ORDERLY = struct.pack("ii", 0, 0)
 #: How a resource finds its children, if it has no way of its own.
 _USUAL = Resource.getChildWithDefault
+
+
+class Others(Structure):
+    """
+    The other processes on the same port.
+
+    :ivar number: which one this is.
+    """
+
+    number: int
+
+    def reaches(self, number: int) -> bool:
+        """Whether a connection can be handed to this one."""
+
+    def handOver(self, number: int, connection: socket, data: bytes) -> None:
+        """Give a connection to another one, for good, and what was read of it."""
 
 
 class _Channel(Protocol):
@@ -53,8 +79,9 @@ class _Channel(Protocol):
         #: Whether anything has come, or was answered, since the connection was last looked at.
         self._busy = False
         self._idle: IDelayedCall | None = None
-        #: The protocol that the connection was given to, for good.
+        #: The protocol that the connection was given to, for good; and whether another process is about to get it.
         self._heir: Any = None
+        self._leaving = False
 
     def connectionMade(self) -> None:
         """It is there."""
@@ -100,13 +127,15 @@ class _Channel(Protocol):
 
     def _serve(self) -> None:
         """Serve what has come, as far as it is whole, until something has to wait for its answer."""
-        if self._serving:
+        if self._serving or self._leaving:
             return
         self._serving = True
         try:
             while self._data and self._request is None:
                 if self.transport.disconnecting:
                     self._data = b""  # nothing more is heard
+                    return
+                if self._site.others is not None and self._elsewhere(self._site.others):
                     return
                 found = readHead(self._data) if self._atRest else None
                 resource = None if found is None else self._site.shortcut(found[1], found[2].upgrades)
@@ -122,6 +151,31 @@ class _Channel(Protocol):
                 self._render(resource, request)
         finally:
             self._serving = False
+
+    def _elsewhere(self, others: Others) -> bool:
+        """Whether the next request is for a session of another process, which gets the connection; or may be."""
+        if not (self._atOnce and self._atRest):
+            return False
+        line, end, _ = self._data.partition(b"\r\n")
+        if not end:
+            return len(line) < _LONGEST_LINE
+        number = self._site.serverOf(line)
+        if number == others.number or not others.reaches(number):
+            return False
+        self._leaving = True
+        self.transport.pauseProducing()
+        self._site.reactor.callLater(0, self._leave, others, number)
+        return True
+
+    def _leave(self, others: Others, number: int) -> None:
+        """Give the connection away: it is closed here, and does not end by that."""
+        if not self.transport.connected:
+            return
+        connection = self.transport.socket.dup()
+        data, self._data = self._data, b""
+        self.transport.connectionLost(Failure(ConnectionAborted()))
+        connection.setsockopt(SOL_SOCKET, SO_LINGER, _ORDERLY)
+        others.handOver(number, connection, data)
 
     def _render(self, resource: TransportResource, request: ShortRequest) -> None:
         try:
@@ -235,12 +289,15 @@ class SocketIOSite(Site):
     endpoint to read, which bounds them, and a traceback is for the log alone.
 
     :param resource: the root of the tree.
+    :param others: the other processes on the same port, if there are any: a connection whose client has its session
+        there is handed over.
     :param options: as ``twisted.web.server.Site`` takes them.
     """
 
     displayTracebacks = False
 
-    def __init__(self, resource: IResource, **options: Any) -> None:
+    def __init__(self, resource: IResource, others: Others | None = None, **options: Any) -> None:
+        self.others = others
         super().__init__(resource, **{"parsePOSTFormSubmission": False, **options})
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
@@ -260,6 +317,17 @@ class SocketIOSite(Site):
 
     def shortcut(self, target: bytes, upgrades: bool) -> TransportResource | None:
         """The resource of a request's target, if that is an endpoint's and need not be found by Twisted Web."""
+        found = self._endpoint(target)
+        return None if found is None else found[0].shortcut(found[1], found[2], upgrades)
+
+    def serverOf(self, line: bytes) -> int:
+        """Which of several servers the session of a request is of, by its first line; -1 if of none."""
+        words = line.split(b" ")
+        found = self._endpoint(words[1]) if len(words) == 3 and words[1].isascii() else None
+        return -1 if found is None else serverOf(found[0].sessionID(*found[1:]))
+
+    def _endpoint(self, target: bytes) -> tuple[SocketIOResource, list[str], Mapping[str, str]] | None:
+        """The endpoint that a target names, the path below it, and the query."""
         path, _, query = target.partition(b"?")
         names = path.split(b"/")
         place = 1
@@ -274,4 +342,4 @@ class SocketIOSite(Site):
         if b"%" in path:
             return None
         segments = [name.decode("ascii") for name in names[place:]]
-        return resource.shortcut(segments, parseQuery(query.decode("ascii")), upgrades)
+        return resource, segments, parseQuery(query.decode("ascii"))

@@ -4,16 +4,19 @@ The ``twistd siochat`` command: its options, and the service that they describe.
 
 from __future__ import annotations
 
+import os
+import sys
 from inspect import isabstract
 from typing import Any, ClassVar
 
 from twisted.application.internet import StreamServerEndpointService
-from twisted.application.service import IService, MultiService
+from twisted.application.service import IService, MultiService, Service
 from twisted.application.strports import service as listeningService
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
+from twisted.internet.stdio import StandardIO
 from twisted.logger import Logger
 from twisted.python.reflect import namedAny
 from twisted.python.usage import Options as UsageOptions
@@ -28,10 +31,15 @@ from siotwisted.server import SocketIO
 from siotwisted.site import SocketIOSite
 from siotwisted.transports.flashpolicy import FlashPolicyFactory, FlashPolicySniffer, policyFile
 from siotwisted.wire.codec import Codec
+from siotwisted.workers import MOST_WORKERS, WORKER, Orphan, SharedPort, WorkerEndpoint, WorkerLinks, WorkerMonitor
 
 __all__ = ["Options", "makeService"]
 
 _DEFAULT_LISTEN = "tcp:8080:interface=127.0.0.1"
+#: How a worker is started.
+_TWISTD = "from twisted.scripts.twistd import run; run()"
+#: How long a worker may take to stop, in seconds, when its clients have got what was sent to them.
+_PATIENCE = 10.0
 #: A client that goes without a word is announced after this, in seconds: people look at a chat.
 _RECONNECT_TIMEOUT = 15.0
 
@@ -73,6 +81,7 @@ class Options(UsageOptions):
         ["flash-policy", "p", "", "Domains of pages whose Flash may connect, separated by commas; '*' for all."],
         ["drain-timeout", "d", "5", "Seconds to wait, when it stops, until all clients have what was sent to them."],
         ["flash-listen", None, None, "An endpoint to serve the Flash policy on, such as 'tcp:843', beside every port."],
+        ["workers", "w", "1", "How many processes serve the ports, which are all of TCP then: one for each core."],
     ]
 
     def __init__(self) -> None:
@@ -107,6 +116,14 @@ class Options(UsageOptions):
             self["drain-timeout"] = float(self["drain-timeout"])
         except ValueError as error:
             raise UsageError(f"--drain-timeout is a number of seconds: {error}") from error
+        try:
+            self["workers"] = int(self["workers"])
+        except ValueError as error:
+            raise UsageError(f"--workers is a number: {error}") from error
+        if not 1 <= self["workers"] <= MOST_WORKERS:
+            raise UsageError(f"--workers is a number from 1 to {MOST_WORKERS}")
+        if self["workers"] > 1 and not all(map(SharedPort.read, self["listen"])):
+            raise UsageError("--workers needs endpoints such as tcp:8080:interface=127.0.0.1, and SO_REUSEPORT")
         chosen = _codec(self["codec"])
         try:
             self["config"] = Config(
@@ -169,22 +186,72 @@ class SocketIOService(MultiService):
         return self._sio.stop(self._drainTimeout).addCallback(lambda _: super(SocketIOService, self).stopService())
 
 
+class _Watched(Service):
+    """A worker ends with the process that watches over it."""
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+
+    def startService(self) -> None:
+        """Look at standard input, which that process has the other end of."""
+        super().startService()
+        StandardIO(Orphan(self._reactor), reactor=self._reactor)
+
+
+def _workers(options: Options, reactor: Any) -> IService:
+    """The service of the process that watches over workers."""
+    holders, command = [], [sys.executable, "-c", _TWISTD, "--nodaemon", "--pidfile=", "siochat"]
+    for description in options["listen"]:
+        port = SharedPort.read(description)
+        assert port is not None
+        holder, port = port.reserve()
+        holders.append(holder)
+        command += ["--listen", str(port)]
+    for name in ("origins", "transports", "codec", "client-files", "flash-policy", "drain-timeout"):
+        if options[name]:
+            command += [f"--{name}", str(options[name])]
+    return WorkerMonitor(reactor, command, options["workers"], options["drain-timeout"] + _PATIENCE, holders)
+
+
 def makeService(options: Options) -> IService:
     """The service that the options describe: the chat on every endpoint, and the Flash policy, if there is one."""
     from twisted.internet import reactor
 
-    sio = SocketIO(reactor, options["config"])
-    Chat(sio)
-    factory: Any = SocketIOSite(chatSite(sio, options["clients"]))
-    parent = SocketIOService(sio, options["drain-timeout"])
+    worker = os.environ.get(WORKER)
     domains = _words(options["flash-policy"])
-    if domains:
-        policy = policyFile(domains, "*")
-        factory = FlashPolicySniffer(factory, policy)
-        if options["flash-listen"]:
-            listeningService(options["flash-listen"], FlashPolicyFactory(policy)).setServiceParent(parent)
+    policy = policyFile(domains, "*") if domains else b""
+    parent: MultiService
+    if options["workers"] > 1 and worker is None:
+        parent = MultiService()
+        _workers(options, reactor).setServiceParent(parent)
+    else:
+        parent = _served(options, reactor, worker, policy)
+    if policy and options["flash-listen"]:
+        listeningService(options["flash-listen"], FlashPolicyFactory(policy)).setServiceParent(parent)
+    return parent
+
+
+def _served(options: Options, reactor: Any, worker: str | None, policy: bytes) -> MultiService:
+    """The service of a process that serves: the only one, or a worker."""
+    links = None
+    if worker is not None:
+        number, count, folder = worker.split(" ", 2)
+        links = WorkerLinks(reactor, int(number), int(count), folder)
+    sio = SocketIO(reactor, options["config"], links)
+    Chat(sio)
+    site = SocketIOSite(chatSite(sio, options["clients"]), links)
+    factory: Any = FlashPolicySniffer(site, policy) if policy else site
+    parent = SocketIOService(sio, options["drain-timeout"])
+    if links is not None:
+        links.site = site
+        links.setServiceParent(parent)
+        _Watched(reactor).setServiceParent(parent)
     for description in options["listen"]:
         listener: StreamServerEndpointService = listeningService(description, factory)
+        if links is not None:
+            port = SharedPort.read(description)
+            assert port is not None
+            listener.endpoint = WorkerEndpoint(reactor, port, links)
         scheme = "https" if description.startswith("ssl:") else "http"
         listener.endpoint = AnnouncedEndpoint(listener.endpoint, scheme)
         listener.setServiceParent(parent)

@@ -38,7 +38,7 @@ LAYERS = (
     "connections recipients fanout < cluster; "
     "absences < connections clients fanout",
     "server; clientfiles < resource < site",
-    "chat; testing",
+    "chat; testing; workers",
     "tap",
 )
 
