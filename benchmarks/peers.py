@@ -7,14 +7,16 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from siotwisted.workers import WORKER
 from tests.interop.npm import CENSUS, Release, cacheFolder, installClient
 
-__all__ = ["PEERS", "generator", "started"]
+__all__ = ["PEERS", "generator", "started", "workers"]
 
 _HERE = Path(__file__).parent
 _PYTHON_PEERS = ("python-socketio", "uvicorn[standard]", "aiohttp", "uvloop", "granian")
@@ -81,23 +83,60 @@ def started(peer: str, cpu: int, *options: str) -> Iterator[tuple[int, subproces
     :param options: more of its command line.
     :return: its port, and its process.
     """
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    environment = {**os.environ, "PYTHONPATH": str(_HERE.parent), "NODE_ENV": "production"}
-    process = subprocess.Popen(
-        [*PEERS[peer](port), *options],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        preexec_fn=lambda: os.sched_setaffinity(0, {cpu}),
-    )
+    port = _free()
+    process = _started([*PEERS[peer](port), *options], {cpu})
     try:
-        for _ in range(200):
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except OSError:
-                time.sleep(0.05)
+        _wait(port)
         yield port, process
     finally:
         process.kill()
         process.wait()
+
+
+@contextmanager
+def workers(count: int) -> Iterator[int]:
+    """
+    Ours in so many processes on one port, as long as they are needed; on any core.
+
+    :return: the port.
+    """
+    port = _free()
+    with tempfile.TemporaryDirectory() as folder:
+        all = os.sched_getaffinity(0)
+        processes = [_started(_siotwisted(port), all, f"{number} {count} {folder}") for number in range(count)]
+        try:
+            _wait(port)
+            time.sleep(1)  # until all of them listen
+            yield port
+        finally:
+            for process in processes:
+                process.kill()
+                process.wait()
+
+
+def _free() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
+def _started(command: list[str], cpus: Iterable[int], worker: str = "") -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PYTHONPATH": str(_HERE.parent), "NODE_ENV": "production"}
+    if worker:
+        environment[WORKER] = worker
+    return subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        preexec_fn=lambda: os.sched_setaffinity(0, cpus),
+    )
+
+
+def _wait(port: int) -> None:
+    """Until somebody listens."""
+    for _ in range(200):
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            break
+        except OSError:
+            time.sleep(0.05)

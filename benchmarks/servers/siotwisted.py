@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import cProfile
+import os
 import resource
 import sys
 from typing import Any
 
 from twisted.internet import reactor as installedReactor
 from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.web.resource import Resource
 
 from siotwisted import Connection, SocketIO, SocketIOResource, SocketIOSite
+from siotwisted.workers import WORKER, SharedPort, WorkerEndpoint, WorkerLinks
 
 __all__ = ["serve"]
 
@@ -47,11 +50,21 @@ def serve(port: int, profile: str = "") -> None:
     """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    sio = SocketIO(reactor)
+    links = None
+    if WORKER in os.environ:
+        number, count, folder = os.environ[WORKER].split(" ", 2)
+        links = WorkerLinks(reactor, int(number), int(count), folder)
+    sio = SocketIO(reactor, cluster=links)
     application(sio)
     root = Resource()
     root.putChild(b"socket.io", SocketIOResource(sio))
-    TCP4ServerEndpoint(reactor, port, backlog=4096, interface="127.0.0.1").listen(SocketIOSite(root))
+    site = SocketIOSite(root, links)
+    endpoint: IStreamServerEndpoint = TCP4ServerEndpoint(reactor, port, backlog=4096, interface="127.0.0.1")
+    if links is not None:
+        links.site = site
+        links.startService()
+        endpoint = WorkerEndpoint(reactor, SharedPort(port, "127.0.0.1"), links)
+    endpoint.listen(site)
     if profile:
         profiler = cProfile.Profile()
         profiler.runcall(reactor.run)
