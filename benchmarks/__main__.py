@@ -118,6 +118,8 @@ def main() -> None:
             for peer in peers:
                 if peer == "C" and "polling" in load.options:
                     continue  # it knows WebSockets alone
+                if found[peer] and found[peer][-1]["failed"]:
+                    continue  # it can't stand this load
                 figures = _measure(load, peer, options.seconds)
                 found[peer].append(figures)
                 told = figures["failed"] or _number(figures[load.figure])
