@@ -217,7 +217,9 @@ class Transport:
         """Brackets: round ones for text."""
         self.dressed += 1
         if isinstance(data, str):
-            return f"{self.form}({data})".encode()
+            data, text = data.encode(), True
+        if text and self.messages:
+            return self.form.encode("ascii") + b"(" + data + b")"
         return self.form.encode("ascii") + b"[" + data + b"]"
 
     def write(self, chunks: Sequence[bytes], binary: bool = False) -> None:

@@ -1,0 +1,189 @@
+"""
+Ordinary packets take a straight way through codecs. Whatever it reads and writes, the other way reads and writes, too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from siotwisted.errors import ProtocolError
+from siotwisted.events import told
+from siotwisted.handshake import Handshake
+from siotwisted.outgoing import Ordinary, outgoingOf
+from siotwisted.wire.codec import BaseCodec
+from siotwisted.wire.enginecodec import (
+    EngineIO3Codec,
+    EngineIO4Codec,
+    SocketIO3Codec,
+    SocketIO4Codec,
+    SocketIO5Codec,
+    SocketIO5JSONCodec,
+    SocketIO5MessagePackCodec,
+)
+from siotwisted.wire.jsontext import dumps, flatJSON
+from siotwisted.wire.sio06 import SIOCodec, frame
+from siotwisted.wire.sio06streaming import SIOStreamingCodec
+from siotwisted.wire.sio09 import SocketIO09Codec
+from siotwisted.wire.sio45 import RESERVED
+from tests.wire import checks
+
+CODECS: tuple[type[BaseCodec], ...] = (
+    SIOCodec,
+    SIOStreamingCodec,
+    SocketIO09Codec,
+    SocketIO3Codec,
+    SocketIO4Codec,
+    SocketIO5Codec,
+    SocketIO5JSONCodec,
+    SocketIO5MessagePackCodec,
+    EngineIO3Codec,
+    EngineIO4Codec,
+)
+#: Those that tell ordinary packets apart.
+QUICK = {SIOCodec, SocketIO09Codec, SocketIO3Codec, SocketIO4Codec, SocketIO5Codec, SocketIO5JSONCodec}
+
+SCALARS = (
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20) | st.floats(allow_nan=False, allow_infinity=False)
+)
+VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5)
+NAMES = st.sampled_from(("message", "a", "é", "a b", *RESERVED)) | st.text(max_size=8)
+
+
+def made(kind: type[BaseCodec]) -> tuple[BaseCodec, checks.Recorder]:
+    """A codec, and who gets its packets."""
+    recorder = checks.Recorder()
+    codec = kind(recorder)
+    codec.begin(Handshake("GET", "/", {}, {}), 10, 100_000)
+    return codec, recorder
+
+
+@st.composite
+def payloads(draw: st.DrawFn) -> str:
+    """What looks like a payload of some codec: whole, or changed in one place."""
+    event = dumps([draw(NAMES), *draw(st.lists(VALUES, max_size=3))])
+    call = dumps(draw(st.dictionaries(st.sampled_from(("name", "args", "x")), NAMES | st.lists(VALUES) | VALUES)))
+    good = dumps({"name": draw(NAMES), "args": draw(st.lists(VALUES, max_size=3))})
+    text = draw(
+        st.sampled_from(
+            (
+                f"42{event}",
+                f"420{event}",
+                f"42/a,{event}",
+                f"{len(event) + 2}:42{event}",
+                f"42{event}\x1e42{event}",
+                f"5:::{call}",
+                f"5:::{good}",
+                f"5:1+::{good}",
+                f"5::/a:{good}",
+                frame(event),
+                frame(f"~j~{event}"),
+                frame("~h~1"),
+                frame("a") + frame("b"),
+            )
+        )
+    )
+    if draw(st.booleans()):
+        place = draw(st.integers(0, len(text)))
+        text = text[:place] + draw(st.sampled_from(checks.INTRUDERS)) + text[place + draw(st.integers(0, 1)) :]
+    return text
+
+
+def read(kind: type[BaseCodec], payload: str | bytes, form: bool | None) -> tuple[list[Any], bool]:
+    """What the long way reads, as the application is told; and whether it is damaged. In a WebSocket without a form."""
+    codec, recorder = made(kind)
+    try:
+        if form is None:
+            codec.messageReceived(payload)
+        else:
+            codec.dataReceived(payload, form)
+    except ProtocolError:
+        return [], True
+    return [packet for call in recorder.calls for packet in call], False
+
+
+class ReadTests(SynchronousTestCase):
+    """What comes."""
+
+    @checks.PROPERTY
+    @given(payloads() | st.text() | st.binary(), st.sampled_from(CODECS), st.sampled_from((None, False, True)))
+    @example('42["a",1]', SocketIO5Codec, None)
+    @example('9:42["a",1]', SocketIO4Codec, False)
+    @example('5:::{"name":"a","args":[1]}', SocketIO09Codec, None)
+    @example("~m~1~m~a", SIOCodec, False)
+    def test_same(self, payload: str | bytes, kind: type[BaseCodec], form: bool | None) -> None:
+        """An ordinary event is what the long way reads, in the root namespace, without an answer, and alone."""
+        codec, recorder = made(kind)
+        try:
+            event = codec.eventOf(payload) if form is None else codec.eventIn(payload, form)
+        except ProtocolError:
+            self.assertEqual(read(kind, payload, form), ([], True))
+            return
+        self.assertEqual(recorder.calls, [])
+        if event is not None:
+            packets, damaged = read(kind, payload, form)
+            self.assertFalse(damaged)
+            ((packet,), told_) = packets, event
+            self.assertEqual((told(packet), packet.namespace, packet.id), (told_, "/", None))
+            self.assertNotIn(event[0], RESERVED)
+
+    def test_quick(self) -> None:
+        """Usual events take the straight way."""
+        for kind, message, payload in (
+            (SocketIO5Codec, '42["a",1]', '42["a",1]'),
+            (SocketIO5JSONCodec, '42["a",1]', '42["a",1]'),
+            (SocketIO4Codec, '42["a",1]', '9:42["a",1]'),
+            (SocketIO3Codec, '42["a",1]', '9:42["a",1]'),
+            (SocketIO09Codec, '5:::{"name":"a","args":[1]}', '5:::{"name":"a","args":[1]}'),
+        ):
+            codec, _ = made(kind)
+            self.assertEqual((codec.eventOf(message), codec.eventIn(payload)), (["a", 1],) * 2)
+        codec, _ = made(SIOCodec)
+        self.assertEqual((codec.eventOf("~m~1~m~a"), codec.eventIn("~m~1~m~a")), (["message", "a"],) * 2)
+        self.assertIsNone(codec.eventIn("~m~1~m~a", True))
+
+
+class WriteTests(SynchronousTestCase):
+    """What leaves."""
+
+    def written(self, kind: type[BaseCodec], said: Any, *transport: Any) -> list[list[bytes]]:
+        """What a codec writes of one packet, and of two."""
+        codec, _ = made(kind)
+        carrier = checks.Transport("t", *transport)
+        codec.makeConnection(carrier)
+        codec.send([said])
+        codec.send([said, said])
+        return carrier.writes
+
+    @checks.PROPERTY
+    @given(
+        st.lists(st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=20), max_size=3),
+        NAMES,
+        st.text() | st.sampled_from(("~j~1", "~h~1", "a\n--b", "a\rb", "\\/", "\u2028", "a~m~b")),
+        st.sampled_from(CODECS[:8]),
+        st.sampled_from(((True, True), (False, False), (True, False))),
+    )
+    def test_same(
+        self, values: list[Any], name: str, text: str, kind: type[BaseCodec], transport: tuple[bool, bool]
+    ) -> None:
+        """An ordinary packet is written as the packet that it stands for is, on every transport."""
+        flat = flatJSON([name, *values])
+        ordinary: list[Ordinary] = [flat] if flat.isascii() and flat and name not in RESERVED else []
+        ordinary += [text] if text.isascii() and text else []
+        for said in ordinary:
+            self.assertEqual(
+                self.written(kind, said, *transport), self.written(kind, outgoingOf(said), *transport), said
+            )
+
+    def test_quick(self) -> None:
+        """Usual events and messages take the straight way, but for those that were never measured."""
+        for kind in CODECS:
+            codec, _ = made(kind)
+            said = bool(codec.ordinary("a"))
+            self.assertEqual(said, kind in QUICK, kind)
+            if said and kind is not SIOCodec:
+                self.assertTrue(codec.ordinary(b'["a",1]'))
+            self.assertEqual(codec.saysOrdinary, kind in QUICK or kind is SocketIO5MessagePackCodec)
