@@ -22,7 +22,8 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint, U
 from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import deferLater
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.internet.testing import StringTransport
+from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 from zope.interface.verify import verifyObject
 
@@ -326,6 +327,23 @@ class HandOverTests(WorkersCase):
         client.write(self.get(poll))
         await client.ended
 
+    async def test_leftBefore(self) -> None:
+        """Nor is one that leaves before it is handed over."""
+        await self.serve()
+        _, poll = await self.begin(1)
+        self.patch(sys.modules["siotwisted.site"], "takesAtOnce", lambda transport: True)
+        site: Any = self.links[0].site
+        protocol = site.buildProtocol(None)
+        transport: Any = StringTransport()
+        transport.setTcpNoDelay = bool
+        transport.connected = False
+        protocol.makeConnection(transport)
+        protocol.dataReceived(self.get(poll))
+        protocol.dataReceived(b"more")
+        await deferLater(reactor, 0.01)
+        self.assertEqual((transport.value(), transport.producerState), (b"", "paused"))
+        protocol.connectionLost()
+
     async def test_lent(self) -> None:
         """What was lent to one that goes before it has taken it is closed, and the client knows."""
         await self.serve()
@@ -339,7 +357,7 @@ class HandOverTests(WorkersCase):
         await client.ended
 
 
-class SharedPortTests(SynchronousTestCase):
+class SharedPortTests(TestCase):
     """Endpoints that several processes can listen on."""
 
     def test_read(self) -> None:
@@ -370,13 +388,13 @@ class SharedPortTests(SynchronousTestCase):
             other.bind(("127.0.0.1", 0))
             self.assertRaises(CannotListenError, SharedPort(other.getsockname()[1], "127.0.0.1").reserve)
 
-    def test_endpoint(self) -> None:
+    async def test_endpoint(self) -> None:
         """Each listens on the address's family."""
         for interface in ("127.0.0.1", "::1"):
             endpoint: Any = SharedPort(0, interface).endpoint(reactor)
-            listening = self.successResultOf(endpoint.listen(SocketIOSite(Resource())))
+            listening = await endpoint.listen(SocketIOSite(Resource()))
             self.assertEqual(listening.getHost().host, interface)
-            listening.stopListening()
+            await listening.stopListening()
 
 
 class ProcessTests(SiochatCase):

@@ -123,7 +123,7 @@ class SameBytesTests(ServerCase):
         self.patch(shortcut, "_date", lambda: b"today")
         self.patch(webServer, "datetimeToString", lambda: b"today")
         ids = iter([_SESSION, *(f"{_SESSION[:-2]}{number}" for number in range(10, 99))])
-        self.patch(registry, "newSessionID", lambda: next(ids))
+        self.patch(registry, "newSessionID", lambda server: next(ids))
         server = Server(Config(maxPayload=1000, origins=["good.example"], cookie=None))
         server.get(
             "/xhr-polling//1322000000000" if dialogue and len(dialogue[0][0]) % 2 else "/?EIO=4&transport=polling"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from siotwisted.errors import EncodeError, ProtocolError
-from siotwisted.wire.jsontext import MAX_DEPTH, dumps, loads
+from siotwisted.wire.jsontext import MAX_DEPTH, dumps, loads, loadsCall
 from tests.wire import checks
 
 
@@ -227,3 +227,31 @@ class LoadsTests(SynchronousTestCase):
         ):
             with checks.boundedWork():
                 loads(text)
+
+
+class LoadsCallTests(SynchronousTestCase):
+    """Objects of a name and arguments, read in one step."""
+
+    def test_calls(self) -> None:
+        """A name and arguments, if there are any; what else is there counts for nothing."""
+        for text, call in (
+            ('{"name":"a","args":[1,{"b":[]}]}', ["a", 1, {"b": []}]),
+            ('{"args":["é"],"name":"é","x":1}', ["é", "é"]),
+            ('{"name":"a"}', ["a"]),
+        ):
+            self.assertEqual(loadsCall(text), call)
+
+    def test_others(self) -> None:
+        """Whatever is not so, or is long, or deep, or damaged, is left to others."""
+        for text in (
+            "[]",
+            '{"name":1}',
+            '{"args":[]}',
+            '{"name":"a","args":null}',
+            '{"name":"a","args":[1e999]}',
+            '{"name":"\\ud800"}',
+            '{"name":"a',
+            '{"name":"a","args":["' + "x" * 1024 + '"]}',
+            '{"name":"a","args":' + "[" * 65 + "]" * 65 + "}",
+        ):
+            self.assertIsNone(loadsCall(text), text)

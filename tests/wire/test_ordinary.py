@@ -113,6 +113,8 @@ class ReadTests(SynchronousTestCase):
     @example('42["a",1]', SocketIO5Codec, None)
     @example('9:42["a",1]', SocketIO4Codec, False)
     @example('5:::{"name":"a","args":[1]}', SocketIO09Codec, None)
+    @example('5:::{"name":"connect","args":[1]}', SocketIO09Codec, None)
+    @example('5:::{"name":1}', SocketIO09Codec, None)
     @example("~m~1~m~a", SIOCodec, False)
     def test_same(self, payload: str | bytes, kind: type[BaseCodec], form: bool | None) -> None:
         """An ordinary event is what the long way reads, in the root namespace, without an answer, and alone."""
@@ -187,3 +189,18 @@ class WriteTests(SynchronousTestCase):
             if said and kind is not SIOCodec:
                 self.assertTrue(codec.ordinary(b'["a",1]'))
             self.assertEqual(codec.saysOrdinary, kind in QUICK or kind is SocketIO5MessagePackCodec)
+
+    def test_polls(self) -> None:
+        """An event alone is the answer to a poll; several have their lengths."""
+        for kind, alone, several in (
+            (SocketIO5Codec, '42["a",1]', '42["a",1]\x1e42["a",1]'),
+            (SocketIO4Codec, '9:42["a",1]', '9:42["a",1]9:42["a",1]'),
+            (
+                SocketIO09Codec,
+                '5:::{"name":"a","args":[1]}',
+                '\ufffd27\ufffd5:::{"name":"a","args":[1]}' * 2,
+            ),
+        ):
+            one, two = [b"".join(chunks) for chunks in self.written(kind, b'["a",1]', False)]
+            self.assertEqual(one.decode(), f"t[{alone}]")
+            self.assertEqual(two.decode().replace("]t[", "").replace("t[\x1e", "\x1e"), f"t[{several}]")
