@@ -26,33 +26,33 @@ Who has said hello is told ``said`` ENTRY, ``people`` [PERSON...] COUNT when som
 another transport, ``rooms`` [{"name", "people"}...], and ``typing`` ID. An ENTRY is ``{"id", "nick", "generation",
 "time", "message"}``, its time in milliseconds since the epoch; a PERSON is ``{"id", "nick", "generation",
 "transport"}``. These ids are for show: no client can be reached, or spoken for, by one.
+
+Several servers can be one chat: its people see no difference. Only if two of them take one nickname on two servers in
+the same moment, one is soon called ``guest-...`` again.
 """
 
 from __future__ import annotations
 
 import re
-from collections import deque
-from dataclasses import dataclass
 from importlib.resources import files
-from itertools import count, islice
-from secrets import token_hex
+from itertools import islice
 from typing import Any
 from unicodedata import normalize
 
 from twisted.internet.interfaces import IDelayedCall
 from twisted.web.resource import Resource
 
+from siotwisted.chatreplica import Line, Member, Replica, Room
 from siotwisted.clientfiles import ClientFiles, StaticFile
 from siotwisted.connections import Connection
 from siotwisted.errors import EncodeError, QueueFull
+from siotwisted.interfaces import ICluster
 from siotwisted.packets import Reason
 from siotwisted.resource import SocketIOResource
 from siotwisted.server import SocketIO
 from siotwisted.wire.jsontext import dumps
 
 __all__ = ["Chat", "chatSite"]
-
-LOBBY = "lobby"
 
 _NICK_LENGTH = 24
 _ROOM = re.compile(r"[\w-]{1,24}")
@@ -84,67 +84,6 @@ def _cleanNick(text: object) -> str | None:
     return nick if 0 < len(nick) <= _NICK_LENGTH and nick.isprintable() else None
 
 
-def _sameNick(nick: str) -> str:
-    """What two nicknames have in common that people would take for one."""
-    return normalize("NFKC", nick).casefold()
-
-
-class _Room:
-    """
-    A room: who is there, and what was said.
-
-    :ivar name: its name.
-    :ivar members: who is there, by the ids of their connections.
-    :ivar history: what was said: by which connection, as an entry, and how many characters of JSON it is.
-    :ivar size: the sum of these.
-    """
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.members: dict[str, _Member] = {}
-        self.history: deque[tuple[str, dict[str, Any], int]] = deque()
-        self.size = 0
-
-    def remember(self, id: str, entry: dict[str, Any], size: int) -> None:
-        self.history.append((id, entry, size))
-        self.size += size
-
-    def forget(self) -> None:
-        self.size -= self.history.popleft()[2]
-
-
-@dataclass(eq=False)
-class _Member:
-    """
-    Somebody.
-
-    :ivar connection: the client.
-    :ivar id: who it is, for all to see.
-    :ivar nick: its name, which nobody else has.
-    :ivar room: where it is.
-    :ivar key: the secret by which its next connection is known, or nothing.
-    :ivar channel: which of the two ways of being told it has chosen.
-    :ivar transport: the one that it was on when it was heard last.
-    """
-
-    connection: Connection
-    id: str
-    nick: str
-    room: _Room
-    transport: str
-    key: str = ""
-    channel: str = _MESSAGES
-
-    def person(self) -> dict[str, str]:
-        """What the others may know."""
-        return {
-            "id": self.id,
-            "nick": self.nick,
-            "generation": self.connection.generation,
-            "transport": self.connection.transport,
-        }
-
-
 class Chat:
     """
     The application.
@@ -154,22 +93,27 @@ class Chat:
     :param size: how many characters of JSON they may have together; older ones are forgotten first.
     :param rooms: how many rooms there may be. An empty one, with all that was said in it, makes place for a new one.
     :param people: how many people of a room are listed; more are counted only.
+    :param cluster: the other servers of the same chat, if it has several: that of ``sio``.
     """
 
     def __init__(
-        self, sio: SocketIO, lines: int = 100, size: int = 1_000_000, rooms: int = 20, people: int = 100
+        self,
+        sio: SocketIO,
+        lines: int = 100,
+        size: int = 1_000_000,
+        rooms: int = 20,
+        people: int = 100,
+        cluster: ICluster | None = None,
     ) -> None:
         self._sio = sio
+        self._own = sio.local()
         self._clock = sio.clock
-        self._lines = lines
-        self._size = size
-        self._maxRooms = rooms
         self._maxPeople = people
-        self._rooms = {LOBBY: _Room(LOBBY)}
-        self._members: dict[str, _Member] = {}
-        self._byNick: dict[str, _Member] = {}
-        self._byKey: dict[str, _Member] = {}
-        self._listeners = 0
+        self._replica = Replica(self, cluster, lines, size, rooms)
+        self._members = self._replica.members
+        self._rooms = self._replica.rooms
+        #: The ids of the connections of this server whose clients are told by events.
+        self._listeners: set[str] = set()
         self._stale: set[str] = set()
         self._news: IDelayedCall | None = None
         self._listed: list[dict[str, Any]] = []
@@ -182,57 +126,44 @@ class Chat:
 
     def joined(self, connection: Connection) -> None:
         """A client is there: show it the last messages, and it to all."""
-        # Two bytes of randomness make a name that people can tell; the more people, the longer it gets.
-        nick = next(nick for size in count(2) if (nick := f"guest-{token_hex(size)}") not in self._byNick)
-        member = _Member(connection, token_hex(8), nick, self._rooms[LOBBY], connection.transport)
-        self._members[connection.id] = self._byNick[nick] = member
-        self._enter(member, member.room)
-        buffer = [{"message": [id, entry["message"]]} for id, entry, _ in member.room.history]
+        room = self._replica.add(connection).room
+        connection.join(_MESSAGES + room.name)
+        buffer = [{"message": [line.speaker, line.entry["message"]]} for line in room.history]
         try:
             connection.send({"buffer": buffer})
         except QueueFull:
             connection.send({"buffer": []})  # written with escapes, it is too much for this client
-        self._sio.to(_MESSAGES + LOBBY).send({"announcement": f"connected: {connection}"})
+        self._sio.to(_MESSAGES + room.name).send({"announcement": f"connected: {connection}"})
 
     def said(self, connection: Connection, message: Any) -> object:
         """A client said something: tell the others of its room, and remember it."""
         member = self._members[connection.id]
-        room = member.room
-        told = {"message": [connection.id, message]}
         try:
-            size = len(dumps(told))
+            size = len(dumps({"message": [connection.id, message]}))
         except EncodeError:
             return {"error": "only text and JSON can be said"}
         entry = {
             "id": member.id,
             "nick": member.nick,
-            "generation": connection.generation,
+            "generation": member.generation,
             "time": round(self._clock.seconds() * 1000),
             "message": message,
         }
-        connection.to(_MESSAGES + room.name).send(told)
-        connection.to(_EVENTS + room.name).emit("said", entry)
-        if size <= self._size // 2:  # or one message would drive all others out
-            room.remember(connection.id, entry, size)
-            while len(room.history) > self._lines or room.size > self._size:
-                room.forget()
+        self._replica.say(member, entry, size)
         return None
 
     def left(self, connection: Connection, reason: Reason) -> None:
         """A client is gone: tell the others, unless they go too."""
-        member = self._members.pop(connection.id)
-        del member.room.members[connection.id]
-        for known in (self._byNick, self._byKey):
-            for name in [name for name in (_sameNick(member.nick), member.key) if known.get(name) is member]:
-                del known[name]
-        self._listeners -= member.channel == _EVENTS
+        member = self._members[connection.id]
+        self._listeners.discard(connection.id)
         if self._news is not None and not self._listeners:
             self._news.cancel()
             self._news = None
             self._stale.clear()
         if reason is Reason.SERVER_SHUTTING_DOWN:
+            self._replica.remove(member)  # the other servers will know that this one is gone
             return
-        self._changed(member.room)
+        self._replica.discard(member)
         self._sio.to(_MESSAGES + member.room.name).send({"announcement": f"disconnected: {connection}"})
 
     def heard(self, connection: Connection, event: str, *args: object) -> None:
@@ -240,20 +171,15 @@ class Chat:
         member = self._members[connection.id]
         if member.transport != connection.transport:
             member.transport = connection.transport
-            self._changed(member.room)
+            self._replica.tell(member)
 
     def nick(self, connection: Connection, name: object = None, *_: object) -> dict[str, str]:
         """A client wants to be called otherwise."""
-        member = self._members[connection.id]
         nick = _cleanNick(name)
         if nick is None:
             return {"error": f"a nickname has 1 to {_NICK_LENGTH} characters that can be seen"}
-        if self._byNick.setdefault(_sameNick(nick), member) is not member:
+        if not self._replica.rename(self._members[connection.id], nick):
             return {"error": "somebody else has that nickname"}
-        if _sameNick(nick) != _sameNick(member.nick):
-            del self._byNick[_sameNick(member.nick)]
-        member.nick = nick
-        self._changed(member.room)
         return {"nick": nick}
 
     def join(self, connection: Connection, name: object = None, *_: object) -> dict[str, Any]:
@@ -262,11 +188,15 @@ class Chat:
         name = name.strip().lower() if isinstance(name, str) else ""
         if not _ROOM.fullmatch(name):
             return {"error": "a room's name has 1 to 24 letters, digits, - and _"}
-        room = self._rooms.get(name) or self._make(name)
+        room = self._rooms.get(name) or self._replica.make(name)
         if room is None:
             return {"error": "there are too many rooms"}
         if room is not member.room:
-            self._move(member, room, member.channel)
+            channel = _EVENTS if connection.id in self._listeners else _MESSAGES
+            connection.leave(channel + member.room.name)
+            connection.join(channel + room.name)
+            self._replica.put(member, room)
+            self._replica.tell(member)
         return self._view(room)
 
     def hello(self, connection: Connection, wishes: object = None, *_: object) -> dict[str, Any]:
@@ -275,8 +205,11 @@ class Chat:
         wishes = wishes if isinstance(wishes, dict) else {}
         key = wishes.get("key")
         if isinstance(key, str) and _KEY.fullmatch(key):
-            self._replace(member, key)
-        self._move(member, member.room, _EVENTS)
+            self._replica.replace(member, key)
+        connection.leave(_MESSAGES + member.room.name)
+        connection.join(_EVENTS + member.room.name)
+        self._listeners.add(connection.id)
+        self._replica.put(member, member.room)
         if "nick" in wishes:
             self.nick(connection, wishes["nick"])
         if "room" in wishes:
@@ -292,71 +225,45 @@ class Chat:
         """A client wants to know how long this takes."""
         return value
 
-    def _enter(self, member: _Member, room: _Room) -> None:
-        member.room = room
-        room.members[member.connection.id] = member
-        member.connection.join(member.channel + room.name)
-        self._changed(room)
+    # What the replica tells: the clients of this server are told; the other servers know by themselves.
 
-    def _move(self, member: _Member, room: _Room, channel: str) -> None:
-        del member.room.members[member.connection.id]
-        member.connection.leave(member.channel + member.room.name)
-        self._changed(member.room)
-        self._listeners += (channel == _EVENTS) - (member.channel == _EVENTS)
-        member.channel = channel
-        self._enter(member, room)
-
-    def _make(self, name: str) -> _Room | None:
-        """A new room, if there is place for one, or an empty one can make place."""
-        if len(self._rooms) >= self._maxRooms:
-            empty = next((each for each in self._rooms.values() if not each.members and each.name != LOBBY), None)
-            if empty is None:
-                return None
-            del self._rooms[empty.name]
-        self._rooms[name] = room = _Room(name)
-        return room
-
-    def _replace(self, member: _Member, key: str) -> None:
-        """A client has lost its connection and has a new one, of which the server may know sooner than of the loss."""
-        ghost = self._byKey.get(key)
-        self._byKey[key] = member
-        member.key = key
-        if ghost is None or ghost is member:
-            return
-        ghost.key = ""
-        (member.id, member.nick), (ghost.id, ghost.nick) = (ghost.id, ghost.nick), (member.id, member.nick)
-        for each in (member, ghost):
-            self._byNick[_sameNick(each.nick)] = each
-        ghost.connection.close()
-
-    def _view(self, room: _Room) -> dict[str, Any]:
-        """What somebody who comes into a room is shown."""
-        people, number = self._people(room)
-        history = [entry for _, entry, _ in room.history]
-        return {"room": room.name, "history": history, "people": people, "count": number}
-
-    def _people(self, room: _Room) -> tuple[list[dict[str, str]], int]:
-        """The people of a room, as many as are listed, and how many they are."""
-        return [each.person() for each in islice(room.members.values(), self._maxPeople)], len(room.members)
-
-    def _list(self) -> list[dict[str, Any]]:
-        return [{"name": room.name, "people": len(room.members)} for room in self._rooms.values()]
-
-    def _changed(self, room: _Room) -> None:
+    def changed(self, room: Room) -> None:
         """The people of a room are not what they were: tell those who want to know, soon."""
         if self._listeners:
             self._stale.add(room.name)
             if self._news is None:
                 self._news = self._clock.callLater(_NEWS_DELAY, self._tell)
 
+    def spoken(self, room: Room, line: Line) -> None:
+        """Something was said: tell all in the room but who said it."""
+        others = self._own.excluding(line.speaker)
+        others.to(_MESSAGES + room.name).send({"message": [line.speaker, line.entry["message"]]})
+        others.to(_EVENTS + room.name).emit("said", line.entry)
+
+    def lost(self, member: Member) -> None:
+        """Somebody is gone with a server, which can't announce it any more."""
+        self._own.to(_MESSAGES + member.room.name).send({"announcement": f"disconnected: {member.connectionID}"})
+
+    def _view(self, room: Room) -> dict[str, Any]:
+        """What somebody who comes into a room is shown."""
+        people, number = self._people(room)
+        return {"room": room.name, "history": [line.entry for line in room.history], "people": people, "count": number}
+
+    def _people(self, room: Room) -> tuple[list[dict[str, str]], int]:
+        """The people of a room, as many as are listed, and how many they are."""
+        return [each.person() for each in islice(room.members.values(), self._maxPeople)], len(room.members)
+
+    def _list(self) -> list[dict[str, Any]]:
+        return [{"name": room.name, "people": len(room.members)} for room in self._rooms.values()]
+
     def _tell(self) -> None:
         self._news = None
         stale, self._stale = self._stale, set()
         for name in stale & self._rooms.keys():
-            self._sio.to(_EVENTS + name).emit("people", *self._people(self._rooms[name]))
+            self._own.to(_EVENTS + name).emit("people", *self._people(self._rooms[name]))
         if self._listed != self._list():
             self._listed = self._list()
-            self._sio.to(*(_EVENTS + name for name in self._rooms)).emit("rooms", self._listed)
+            self._own.to(*(_EVENTS + name for name in self._rooms)).emit("rooms", self._listed)
 
 
 def chatSite(sio: SocketIO, clientFiles: ClientFiles | None = None) -> Resource:

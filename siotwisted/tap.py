@@ -238,7 +238,7 @@ def _served(options: Options, reactor: Any, worker: str | None, policy: bytes) -
         number, count, folder = worker.split(" ", 2)
         links = WorkerLinks(reactor, int(number), int(count), folder)
     sio = SocketIO(reactor, options["config"], links)
-    Chat(sio)
+    Chat(sio, cluster=links)
     site = SocketIOSite(chatSite(sio, options["clients"]), links)
     factory: Any = FlashPolicySniffer(site, policy) if policy else site
     parent = SocketIOService(sio, options["drain-timeout"])

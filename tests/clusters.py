@@ -10,7 +10,7 @@ from zope.interface import implementer
 
 from siotwisted.interfaces import ICluster
 
-__all__ = ["MemoryCluster"]
+__all__ = ["MemoryCluster", "SlowCluster"]
 
 
 @implementer(ICluster)
@@ -69,3 +69,26 @@ class MemoryCluster:
     def onGo(self, handler: Callable[[int], None]) -> None:
         """See :class:`ICluster`."""
         self._go.append(handler)
+
+
+class SlowCluster(MemoryCluster):
+    """The same, but what is told is on its way until it is delivered."""
+
+    def __init__(self, number: int, all: dict[int, MemoryCluster]) -> None:
+        super().__init__(number, all)
+        self._sent: dict[int, list[tuple[str, tuple[Any, ...]]]] = {}
+
+    def tellOne(self, number: int, topic: str, *values: Any) -> None:
+        """See :class:`ICluster`."""
+        if number in self._all:
+            self._sent.setdefault(number, []).append((topic, values))
+
+    @property
+    def waiting(self) -> list[int]:
+        """For whom something is on its way."""
+        return [number for number, sent in self._sent.items() if sent]
+
+    def deliver(self, number: int) -> None:
+        """The next of it arrives there."""
+        topic, values = self._sent[number].pop(0)
+        super().tellOne(number, topic, *values)

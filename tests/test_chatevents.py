@@ -37,7 +37,7 @@ class ChatCase(SynchronousTestCase):
         self.clock = Clock()
         self.make()
 
-    def make(self, **limits: int) -> None:
+    def make(self, **limits: Any) -> None:
         """Another chat, with these limits."""
         self.sio = SocketIO(self.clock)
         self.chat = Chat(self.sio, **limits)
