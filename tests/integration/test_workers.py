@@ -434,6 +434,8 @@ class ProcessTests(SiochatCase):
         await self.hears(other, "from one")
         await other.say("from the other")
         await self.hears(one, "from the other")
+        for late in await self.spread():
+            self.assertRegex(await late.receive(), "buffer.*from one.*from the other")
         log = await self.stop()
         self.assertIn("[worker 0]", log)
         self.assertIn("[worker 1]", log)
