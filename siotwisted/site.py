@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
+from functools import cached_property
 from socket import SO_LINGER, SOL_SOCKET, socket
 from typing import Any
 from typing import Protocol as Structure
@@ -23,6 +24,7 @@ from siotwisted.registry import serverOf
 from siotwisted.resource import SocketIOResource
 from siotwisted.transports.http import TransportResource, parseQuery, respond
 from siotwisted.transports.immediate import takesAtOnce, writeAtOnce
+from siotwisted.transports.readiness import ReadySet
 from siotwisted.transports.shortcut import ShortRequest, readHead
 
 __all__ = ["Others", "SocketIOSite"]
@@ -79,6 +81,8 @@ class _Channel(Protocol):
         #: Whether anything has come, or was answered, since the connection was last looked at.
         self._busy = False
         self._idle: IDelayedCall | None = None
+        #: The descriptor that it is known by in the set of those that are read together.
+        self._number: int | None = None
         #: The protocol that the connection was given to, for good; and whether another process is about to get it.
         self._heir: Any = None
         self._leaving = False
@@ -94,6 +98,7 @@ class _Channel(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """It is gone."""
         self._stopLooking()
+        self._forgetNumber()
         request, self._request = self._request, None
         if request is not None:
             request.lost()
@@ -120,10 +125,33 @@ class _Channel(Protocol):
         """Read no further than some way ahead of a request that has to wait."""
         full = self._request is not None and len(self._data) > _AHEAD
         if full and not self._paused:
+            self._leaveSet()
             self.transport.pauseProducing()
         elif self._paused and not full:
             self.transport.resumeProducing()
         self._paused = full
+
+    def _enterSet(self) -> None:
+        """Polls come again and again: have them read with little of the reactor's work."""
+        readySet = self._site.readySet
+        rests = self._web is None and not self._paused and self._number is None
+        if readySet is not None and self._atOnce and rests and self.transport.connected:
+            self._number = self.transport.fileno()
+            readySet.add(self.transport)
+
+    def _leaveSet(self) -> None:
+        """Be read by the reactor itself, or by whoever comes after."""
+        if self._forgetNumber():
+            self.transport.startReading()
+
+    def _forgetNumber(self) -> bool:
+        """Whether it was read in the set, which it is no more."""
+        number, self._number = self._number, None
+        readySet = self._site.readySet
+        if number is None or readySet is None:
+            return False
+        readySet.discard(number)
+        return True
 
     def _serve(self) -> None:
         """Serve what has come, as far as it is whole, until something has to wait for its answer."""
@@ -163,6 +191,7 @@ class _Channel(Protocol):
         if number == others.number or not others.reaches(number):
             return False
         self._leaving = True
+        self._leaveSet()
         self.transport.pauseProducing()
         self._site.reactor.callLater(0, self._leave, others, number)
         return True
@@ -189,6 +218,7 @@ class _Channel(Protocol):
 
     def _leaveToWeb(self) -> None:
         """What has come is for Twisted Web."""
+        self._leaveSet()
         if self._web is None:
             self._stopLooking()
             self._makeWeb()
@@ -223,6 +253,7 @@ class _Channel(Protocol):
             writeAtOnce(self.transport, answer)
         else:
             self.transport.write(answer)
+        self._enterSet()
         if self._data:
             self._serve()
             self._throttle()
@@ -230,6 +261,7 @@ class _Channel(Protocol):
     def handOver(self, protocol: IProtocol) -> bytes:
         """The connection is a protocol's, for good."""
         self._stopLooking()
+        self._leaveSet()
         self._request = None
         behind, self._data = self._data, b""
         self._throttle()
@@ -299,6 +331,11 @@ class SocketIOSite(Site):
     def __init__(self, resource: IResource, others: Others | None = None, **options: Any) -> None:
         self.others = others
         super().__init__(resource, **{"parsePOSTFormSubmission": False, **options})
+
+    @cached_property
+    def readySet(self) -> ReadySet | None:
+        """What reads connections that polls come on, where that can be."""
+        return ReadySet.make(self.reactor)
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """A protocol for a new connection."""

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from autobahn.twisted.websocket import WebSocketServerProtocol
+from autobahn.websocket.protocol import WebSocketProtocol
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
 from autobahn.websocket.xormasker import create_xor_masker  # type: ignore[attr-defined]
 from twisted.internet.defer import Deferred
@@ -334,7 +335,9 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
         """The TCP connection is gone."""
         self._lost = True
         self.stopProducing()
-        super().connectionLost(reason)
+        # Without the debug lines of two methods in between, whose arguments cost a tenth of a connection's whole life.
+        WebSocketProtocol._connectionLost(self, reason)  # type: ignore[arg-type]  # it asks for reason.value
+        self.factory.countConnections -= 1
         self.__dict__.pop("dress", None)  # a cycle, too
         self.is_open = self.is_closed = None  # their results are this protocol: a cycle
         if self._decision is not None:
@@ -364,6 +367,13 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
     def tells(self, answered: ISessionTransport) -> bool | None:
         """A WebSocket is no poll."""
         return True
+
+    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
+        """What Autobahn itself has to send: frames of control, and answers to handshakes. It has no debug line here."""
+        if self._atOnce and self.state != self.STATE_CONNECTING:  # whoever is refused may be cut off already
+            writeAtOnce(self.transport, data)
+        else:
+            self.transport.write(data)
 
     def ping(self, place: int) -> None:
         """Ask the other end what it has read, with a ping of RFC 6455, whose answer has the same payload."""

@@ -26,7 +26,8 @@ class PollingTests(RunningCase):
         sio, base, _ = await self.start()
         sio.onMessage(lambda connection, message: connection.send(message))
         sessionID = await self.open(base)
-        for time, message in enumerate(("hi", "a\nb♥😀", "x" * 100_000), 1322000000001):
+        for number, message in enumerate(("hi", "a\nb♥😀", "x" * 100_000)):
+            time = 1322000000000 + 60_000 * number  # long after the one before has been answered
             poll = Deferred.fromCoroutine(self.get(f"{base}/xhr-polling/{sessionID}/{time}"))
             units = len(message.encode("utf-16-le")) // 2
             response = await self.post(f"{base}/xhr-polling/{sessionID}/send", f"~m~{units}~m~{message}")
