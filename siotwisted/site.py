@@ -83,6 +83,9 @@ class _Channel(Protocol):
         self._idle: IDelayedCall | None = None
         #: The descriptor that it is known by in the set of those that are read together.
         self._number: int | None = None
+        #: What was asked for last, without the time in it; and its resource.
+        self._asked: tuple[bytes, bytes, bool] | None = None
+        self._found: TransportResource | None = None
         #: The protocol that the connection was given to, for good; and whether another process is about to get it.
         self._heir: Any = None
         self._leaving = False
@@ -166,7 +169,7 @@ class _Channel(Protocol):
                 if self._site.others is not None and self._elsewhere(self._site.others):
                     return
                 found = readHead(self._data) if self._atRest else None
-                resource = None if found is None else self._site.shortcut(found[1], found[2].upgrades)
+                resource = None if found is None else self._resource(found[1], found[2].upgrades)
                 if found is None or resource is None:
                     self._leaveToWeb()
                     return
@@ -179,6 +182,20 @@ class _Channel(Protocol):
                 self._render(resource, request)
         finally:
             self._serving = False
+
+    def _resource(self, target: bytes, upgrades: bool) -> TransportResource | None:
+        """
+        The resource of a target. A client asks for the same one again and again, but for the time in its URL, and no
+        resource depends on that.
+        """
+        asked = target, b"", upgrades
+        head, _, rest = target.partition(b"&t=")
+        if b"?" in head:
+            _, _, tail = rest.partition(b"&")
+            asked = head, tail, upgrades
+        if asked != self._asked:
+            self._asked, self._found = asked, self._site.shortcut(target, upgrades)
+        return self._found
 
     def _elsewhere(self, others: Others) -> bool:
         """Whether the next request is for a session of another process, which gets the connection; or may be."""

@@ -29,7 +29,7 @@ from siotwisted.dialects.dialect import Problem, Refusal, Route
 from siotwisted.errors import ProtocolError
 from siotwisted.handshake import Handshake
 from siotwisted.session import Session
-from siotwisted.transports.shortcut import ShortRequest
+from siotwisted.transports.shortcut import CommonHeaders, ShortRequest
 from siotwisted.wire.wrappings import readQuery
 
 __all__ = [
@@ -78,6 +78,7 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Vary": "Origin",
 }
+_COMMON = CommonHeaders(_HEADERS)
 
 
 def addressText(address: IAddress) -> str:
@@ -88,7 +89,8 @@ def addressText(address: IAddress) -> str:
 def setHeaders(request: AnyRequest, headers: dict[str, str]) -> None:
     """Set response headers, beside those of every answer, and none that tells the server's version."""
     if isinstance(request, ShortRequest):
-        request.headers = {**_HEADERS, **headers}
+        request.common = _COMMON
+        request.headers = {**headers}
         return
     request.responseHeaders.removeHeader("Server")
     for name, value in (*_HEADERS.items(), *headers.items()):

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 from twisted.internet.interfaces import IAddress, IProtocol
 from twisted.web.http import datetimeToString
 
-__all__ = ["Carrier", "ShortRequest", "readHead"]
+__all__ = ["NO_HEADERS", "Carrier", "CommonHeaders", "ShortRequest", "readHead"]
 
 _METHODS = (b"GET", b"POST")
 _TARGET = re.compile(rb"/[!-~]*+")
@@ -117,6 +117,27 @@ class Carrier(Protocol):
         """Give the connection to a protocol, for good; see :meth:`ShortRequest.handOver`."""
 
 
+def _block(headers: dict[str, str]) -> bytes:
+    """Headers as they are sent, each with its end."""
+    return "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode("latin-1")
+
+
+class CommonHeaders:
+    """
+    Headers that many answers have, written once.
+
+    :ivar fields: the headers by name.
+    :ivar block: the same as they are sent.
+    """
+
+    def __init__(self, fields: dict[str, str]) -> None:
+        self.fields = fields
+        self.block = _block(fields)
+
+
+NO_HEADERS = CommonHeaders({})
+
+
 class ShortRequest:
     """
     One request, until it is answered.
@@ -126,11 +147,24 @@ class ShortRequest:
     :ivar path: the path alone.
     :ivar fields: the headers by lower-case name.
     :ivar body: the body.
-    :ivar headers: those of the answer, by name.
+    :ivar common: headers that many answers have.
+    :ivar headers: the others of this answer, by name; one of them may replace a common one.
     :ivar cut: is called if the connection is lost before the answer.
     """
 
-    __slots__ = ("_answer", "_carrier", "_status", "body", "cut", "fields", "headers", "method", "path", "uri")
+    __slots__ = (
+        "_answer",
+        "_carrier",
+        "_status",
+        "body",
+        "common",
+        "cut",
+        "fields",
+        "headers",
+        "method",
+        "path",
+        "uri",
+    )
 
     def __init__(self, carrier: Carrier, method: bytes, uri: bytes, fields: dict[str, str], body: bytes) -> None:
         self.method = method
@@ -141,6 +175,7 @@ class ShortRequest:
         self.cut: Callable[[], object] | None = None
         self._carrier: Carrier | None = carrier
         self._status = b"200 OK"
+        self.common = NO_HEADERS
         self.headers: dict[str, str] = {}
         self._answer = b""
 
@@ -177,9 +212,11 @@ class ShortRequest:
         self.cut = None
         if carrier is None:
             return
-        headers = "\r\n".join(map(": ".join, self.headers.items()))
-        parts = (b"HTTP/1.1 ", self._status, b"\r\nDate: ", _date(), b"\r\n", headers.encode("latin-1"))
-        carrier.answered(b"".join((*parts, b"\r\n\r\n", self._answer)))
+        common, headers = self.common.block, self.headers
+        if not self.common.fields.keys().isdisjoint(headers):
+            common, headers = b"", {**self.common.fields, **headers}
+        parts = (b"HTTP/1.1 ", self._status, b"\r\nDate: ", _date(), b"\r\n", common, _block(headers))
+        carrier.answered(b"".join((*parts, b"\r\n", self._answer)))
 
     def handOver(self, protocol: IProtocol) -> bytes:
         """
