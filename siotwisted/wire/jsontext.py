@@ -63,11 +63,15 @@ class _Call(msgspec.Struct, gc=False):
 _decodeCall = msgspec.json.Decoder(_Call).decode
 #: What msgspec writes as the standard library does.
 _ATOMS = frozenset((str, int, bool, type(None)))
+_NAMES = {str}
 
 
-def flatJSON(values: list[Any]) -> bytes:
-    """What :func:`dumps` writes of a list of text and whole numbers, as UTF-8; ``b""`` if it is not so simple."""
-    for value in values:
+def flatJSON(values: list[Any] | dict[str, Any]) -> bytes:
+    """
+    What :func:`dumps` writes of text and whole numbers in a list, or by names in a dictionary, as UTF-8; ``b""`` if it
+    is not so simple.
+    """
+    for value in values.values() if isinstance(values, dict) else values:
         if type(value) not in _ATOMS:
             return b""
     try:
@@ -91,6 +95,8 @@ def dumps(value: object) -> str:
     :raises EncodeError: for a value that JSON can't hold: bytes, ``NaN``, an infinity, a cycle, an unknown type.
     """
     flat = dumpsFlat(value)
+    if not flat and type(value) is dict and set(map(type, value)) <= _NAMES:
+        flat = flatJSON(value).decode()
     if flat:
         return flat
     try:

@@ -35,6 +35,13 @@ class DumpsTests(SynchronousTestCase):
         self.assertEqual(dumps({"a": [1, -2.5, None, True, "é♥😀/"]}), '{"a":[1,-2.5,null,true,"é♥😀/"]}')
         self.assertEqual(dumps('"\\\n\0'), '"\\"\\\\\\n\\u0000"')
 
+    def test_dictionaries(self) -> None:
+        """Of text and whole numbers, as of anything else; names that are no text become text."""
+        for value in ({}, {"a": 1, "b": None, "é": "\u2028/\x7f\x1f", "": True}, {"a": [1]}, {1: "a"}, {"\ud800": 1}):
+            self.assertEqual(json.loads(dumps(value)), json.loads(json.dumps(value)))
+            if "\ud800" not in value:
+                self.assertEqual(dumps(value), json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+
     def test_scalars(self) -> None:
         """A text, a number, a boolean and null are values, too."""
         self.assertEqual([dumps(value) for value in ("", 0, 1.5, True, None)], ['""', "0", "1.5", "true", "null"])
