@@ -152,10 +152,13 @@ def loadsCall(text: str) -> list[Any] | None:
     The list of ``NAME`` and ``ARGUMENTS`` that ``{"name": NAME, "args": ARGUMENTS}`` stands for; None if :func:`loads`
     has to see what it is, as of a long text.
     """
-    if len(text) >= _SHORT or _tooDeep(text):
+    if len(text) >= _SHORT:
         return None
     try:
         call = _decodeCall(text)
     except (ValueError, RecursionError):
         return None
+    for argument in call.args:
+        if type(argument) not in _ATOMS and _tooDeep(text):
+            return None
     return [call.name, *call.args]

@@ -246,6 +246,21 @@ _UNSAID = frozenset((Kind.OPEN, Kind.CLOSE))
 _MOST_ENDPOINTS = 32
 
 
+#: What stands before the arguments of events, by what does in their JSON; nothing for a name that is not simple.
+_heads: dict[bytes, bytes] = {}
+#: How many are remembered.
+_MOST_HEADS = 1024
+
+
+def _headOf(name: bytes) -> bytes:
+    """What :data:`_heads` has for ``["NAME"``."""
+    if len(_heads) >= _MOST_HEADS:
+        _heads.clear()
+    simple = name[-1] == _QUOTE and name[2:-1].isalnum()
+    _heads[name] = head = b'5:::{"name":%b,"args":[' % name[1:] if simple else b""
+    return head
+
+
 class SocketIO09Codec(BaseCodec):
     """
     The codec of the clients 0.7 to 0.9.
@@ -267,10 +282,11 @@ class SocketIO09Codec(BaseCodec):
         """See :meth:`BaseCodec.ordinary`. What :func:`encode` writes, for a simple name and no backslash."""
         if isinstance(said, str):
             return b"" if _UNSAFE.search(said) else b"3:::%b" % said.encode()
-        name, comma, arguments = said.partition(b",")  # ["NAME",ARGUMENTS]
-        if not comma or b"\\" in said or name[-1] != _QUOTE or not name[2:-1].isalnum():
-            return b""
-        return b'5:::{"name":%b,"args":[%b}' % (name[1:], arguments)
+        comma = said.find(b",")  # ["NAME",ARGUMENTS]
+        head = _heads.get(said[:comma])
+        if head is None:
+            head = _headOf(said[:comma])
+        return head + said[comma + 1 :] + b"}" if head and comma > 0 and said.find(b"\\") < 0 else b""
 
     def messages(self, outgoing: Outgoing) -> Sequence[str]:
         """The one message that says a packet."""
