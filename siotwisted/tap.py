@@ -16,7 +16,6 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
-from twisted.internet.stdio import StandardIO
 from twisted.logger import Logger
 from twisted.python.reflect import namedAny
 from twisted.python.usage import Options as UsageOptions
@@ -194,23 +193,20 @@ class _Watched(Service):
 
     def startService(self) -> None:
         """Look at standard input, which that process has the other end of."""
+        from twisted.internet.stdio import StandardIO  # which needs more than Twisted on Windows
+
         super().startService()
         StandardIO(Orphan(self._reactor), reactor=self._reactor)
 
 
 def _workers(options: Options, reactor: Any) -> IService:
     """The service of the process that watches over workers."""
-    holders, command = [], [sys.executable, "-c", _TWISTD, "--nodaemon", "--pidfile=", "siochat"]
-    for description in options["listen"]:
-        port = SharedPort.read(description)
-        assert port is not None
-        holder, port = port.reserve()
-        holders.append(holder)
-        command += ["--listen", str(port)]
+    ports = [port for port in map(SharedPort.read, options["listen"]) if port is not None]
+    command = [sys.executable, "-c", _TWISTD, "--nodaemon", "--pidfile=", "siochat"]
     for name in ("origins", "transports", "codec", "client-files", "flash-policy", "drain-timeout"):
         if options[name]:
             command += [f"--{name}", str(options[name])]
-    return WorkerMonitor(reactor, command, options["workers"], options["drain-timeout"] + _PATIENCE, holders)
+    return WorkerMonitor(reactor, command, ports, options["workers"], options["drain-timeout"] + _PATIENCE)
 
 
 def makeService(options: Options) -> IService:

@@ -409,24 +409,42 @@ class WorkerMonitor(ProcessMonitor):
     """
     Starts workers, starts them again when they end, relays what they say to the log, and stops them.
 
-    :param command: the command line of a worker; in :data:`WORKER` of its environment it finds its number, how many
-        there are, and the folder for :class:`WorkerLinks`.
+    :param command: the command line of a worker, but for ``--listen`` and the description of each port; in
+        :data:`WORKER` of its environment it finds its number, how many there are, and the folder for
+        :class:`WorkerLinks`.
+    :param ports: where they listen. They are had here all the time.
     :param count: how many there shall be.
     :param patience: how long a worker may take to stop, in seconds, before it is killed.
-    :param holders: have the ports of the workers.
     """
 
     def __init__(
-        self, reactor: Any, command: list[str], count: int, patience: float, holders: Sequence[socket.socket]
+        self, reactor: Any, command: Sequence[str], ports: Sequence[SharedPort], count: int, patience: float
     ) -> None:
         super().__init__(reactor)
         self.killTime = patience  # type: ignore[assignment]  # seconds
         self.maxRestartDelay = _LONGEST_DELAY
-        self._holders = holders
+        self._command = command
+        self._ports = ports
+        self._count = count
+        self._holders: list[socket.socket] = []
+        self._folder = ""
+
+    def startService(self) -> None:
+        """
+        Have the ports, and start the workers, as whoever this process is by now.
+
+        :raises CannotListenError: if a port can't be had.
+        """
+        command = [*self._command]
+        for port in self._ports:
+            holder, had = port.reserve()
+            self._holders.append(holder)
+            command += ["--listen", str(had)]
         self._folder = tempfile.mkdtemp(prefix="siotwisted-")
-        for number in range(count):
-            told = {WORKER: f"{number} {count} {self._folder}"}
+        for number in range(self._count):
+            told = {WORKER: f"{number} {self._count} {self._folder}"}
             self.addProcess(f"worker {number}", command, env={**os.environ, **told})
+        super().startService()
 
     def stopService(self) -> Deferred[None]:  # type: ignore[override]  # it may wait, as any service
         """Stop all; fires when they have ended."""
