@@ -14,6 +14,7 @@ from siotwisted.errors import ProtocolError
 from siotwisted.events import told
 from siotwisted.handshake import Handshake
 from siotwisted.outgoing import Ordinary, outgoingOf
+from siotwisted.wire import sio09
 from siotwisted.wire.codec import BaseCodec
 from siotwisted.wire.enginecodec import (
     EngineIO3Codec,
@@ -189,6 +190,14 @@ class WriteTests(SynchronousTestCase):
             if said and kind is not SIOCodec:
                 self.assertTrue(codec.ordinary(b'["a",1]'))
             self.assertEqual(codec.saysOrdinary, kind in QUICK or kind is SocketIO5MessagePackCodec)
+
+    def test_manyNames(self) -> None:
+        """However many names there are, few are remembered."""
+        codec, _ = made(SocketIO09Codec)
+        self.patch(sio09, "_MOST_HEADS", 2)
+        for number in range(5):
+            self.assertEqual(codec.ordinary(b'["n%d",1]' % number), b'5:::{"name":"n%d","args":[1]}' % number)
+        self.assertLessEqual(len(sio09._heads), 2)
 
     def test_polls(self) -> None:
         """An event alone is the answer to a poll; several have their lengths."""
