@@ -48,7 +48,7 @@ class ClusterFanout:
 
         :return: fires at once with how many took it here.
         """
-        self._tell("send", audience, outgoing.kind.value, outgoing.text, outgoing.attachments)
+        self._tell("send", audience, outgoing.kind.value, _bytes(outgoing.text), outgoing.attachments)
         return self.local.send(outgoing, audience)
 
     def call(self, outgoing: Outgoing, audience: Audience, timeout: float | None) -> Deferred[Replies[Connection]]:
@@ -61,12 +61,12 @@ class ClusterFanout:
 
     def join(self, audience: Audience, rooms: Sequence[str]) -> Deferred[None]:
         """Make all of them enter rooms."""
-        self._tell("join", audience, list(rooms))
+        self._tell("join", audience, [*map(_bytes, rooms)])
         return self.local.join(audience, rooms)
 
     def leave(self, audience: Audience, rooms: Sequence[str]) -> Deferred[None]:
         """Make all of them leave rooms."""
-        self._tell("leave", audience, list(rooms))
+        self._tell("leave", audience, [*map(_bytes, rooms)])
         return self.local.leave(audience, rooms)
 
     def disconnect(self, audience: Audience, close: bool) -> Deferred[None]:
@@ -76,7 +76,7 @@ class ClusterFanout:
 
     def _tell(self, topic: str, audience: Audience, *values: Any) -> None:
         if not audience.local:
-            rooms, excluded = list(audience.rooms), list(audience.excluded)
+            rooms, excluded = [*map(_bytes, audience.rooms)], [*map(_bytes, audience.excluded)]
             self._cluster.tell(f"fanout {topic}", self._core.name, rooms, excluded, audience.volatile, *values)
 
     # What the others tell.
@@ -85,14 +85,25 @@ class ClusterFanout:
         """Another server has done something to its connections."""
         if topic == "send":
             self.local.send(self._core.outgoing(_packet(self._core.name, *values)), audience)
+        elif topic == "disconnect":
+            self.local.disconnect(audience, *values)
         else:
-            getattr(self.local, topic)(audience, *values)
+            getattr(self.local, topic)(audience, [*map(_text, values[0])])
 
 
-def _packet(namespace: str, kind: str, text: str, attachments: Sequence[bytes]) -> Packet:
+def _bytes(text: str) -> bytes:
+    """Text for another server: an application may have lone surrogates in it."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogatepass")
+
+
+def _packet(namespace: str, kind: str, text: bytes, attachments: Sequence[bytes]) -> Packet:
     """The packet that was sent by another server."""
     if Kind(kind) is Kind.MESSAGE:
-        return Packet(Kind.MESSAGE, text, namespace)
+        return Packet(Kind.MESSAGE, _text(text), namespace)
     data = [json.loads(text)]
     if attachments:
         putBack(places(data, len(attachments)), attachments)
@@ -106,9 +117,10 @@ def follow(cluster: ICluster, fanouts: Mapping[str, ClusterFanout]) -> None:
     :param fanouts: by the names of their namespaces; what nobody is in here has none.
     """
 
-    def told(topic: str, name: str, rooms: list[str], excluded: list[str], volatile: bool, values: Any) -> None:
+    def told(topic: str, name: str, rooms: list[bytes], excluded: list[bytes], volatile: bool, values: Any) -> None:
         if name in fanouts:
-            fanouts[name].told(topic, Audience(tuple(rooms), frozenset(excluded), volatile), values)
+            audience = Audience(tuple(map(_text, rooms)), frozenset(map(_text, excluded)), volatile)
+            fanouts[name].told(topic, audience, values)
 
     for each in _TOPICS:
         cluster.on(

@@ -23,7 +23,7 @@ from twisted.web.server import NOT_DONE_YET, Request, Site
 from siotwisted.registry import serverOf
 from siotwisted.resource import SocketIOResource
 from siotwisted.transports.http import TransportResource, parseQuery, respond
-from siotwisted.transports.immediate import takesAtOnce, writeAtOnce
+from siotwisted.transports.immediate import hasUnsent, takesAtOnce, writeAtOnce
 from siotwisted.transports.readiness import ReadySet
 from siotwisted.transports.shortcut import ShortRequest, readHead
 
@@ -35,6 +35,8 @@ _log = Logger()
 _AHEAD = 16384
 #: How long the first line of a request may be, in bytes, to be waited for.
 _LONGEST_LINE = 8192
+#: How often, in seconds, it is looked whether the answers before have left, when a connection is to be handed over.
+_LOOK = 0.01
 #: How a socket is closed that was about to be reset.
 _ORDERLY = struct.pack("ii", 0, 0)
 #: How a resource finds its children, if it has no way of its own.
@@ -215,11 +217,20 @@ class _Channel(Protocol):
 
     def _leave(self, others: Others, number: int) -> None:
         """Give the connection away: it is closed here, and does not end by that."""
-        if not self.transport.connected:
+        transport = self.transport
+        if not transport.connected:
             return
-        connection = self.transport.socket.dup()
+        if hasUnsent(transport):
+            self._site.reactor.callLater(_LOOK, self._leave, others, number)
+            return
+        try:
+            connection = transport.socket.dup()
+        except OSError:  # too many files are open
+            transport.abortConnection()
+            return
         data, self._data = self._data, b""
-        self.transport.connectionLost(Failure(ConnectionAborted()))
+        transport.handedOver = True
+        transport.connectionLost(Failure(ConnectionAborted()))
         connection.setsockopt(SOL_SOCKET, SO_LINGER, _ORDERLY)
         others.handOver(number, connection, data)
 

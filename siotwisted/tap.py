@@ -193,10 +193,8 @@ class _Watched(Service):
 
     def startService(self) -> None:
         """Look at standard input, which that process has the other end of."""
-        from twisted.internet.stdio import StandardIO  # which needs more than Twisted on Windows
-
         super().startService()
-        StandardIO(Orphan(self._reactor), reactor=self._reactor)
+        self._reactor.addReader(Orphan(self._reactor))
 
 
 def _workers(options: Options, reactor: Any) -> IService:
@@ -204,7 +202,7 @@ def _workers(options: Options, reactor: Any) -> IService:
     ports = [port for port in map(SharedPort.read, options["listen"]) if port is not None]
     command = [sys.executable, "-c", _TWISTD, "--nodaemon", "--pidfile=", "siochat"]
     for name in ("origins", "transports", "codec", "client-files", "flash-policy", "drain-timeout"):
-        if options[name]:
+        if options[name] not in (None, ""):
             command += [f"--{name}", str(options[name])]
     return WorkerMonitor(reactor, command, ports, options["workers"], options["drain-timeout"] + _PATIENCE)
 

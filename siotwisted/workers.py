@@ -30,15 +30,16 @@ from twisted.internet.endpoints import (
     UNIXServerEndpoint,
     quoteStringArgument,
 )
-from twisted.internet.error import CannotListenError
+from twisted.internet.error import CannotListenError, ConnectionDone, ReactorNotRunning
 from twisted.internet.interfaces import (
     IFileDescriptorReceiver,
     IListeningPort,
     IProtocolFactory,
     IPushProducer,
+    IReadDescriptor,
     IStreamServerEndpoint,
 )
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.protocol import Factory, connectionDone
 from twisted.internet.task import LoopingCall
 from twisted.internet.tcp import makeBinding
 from twisted.logger import Logger
@@ -75,6 +76,8 @@ _RETRY = 0.1
 #: How long a worker waits for all others, in seconds, before it serves without them.
 _WAIT = 3.0
 _TCP = re.compile(r"tcp:(?:port=)?([0-9]{1,5})(?::interface=((?:[^:\\]|\\:)*+))?")
+#: How long a line in the log of a worker may be, in bytes.
+_LONGEST_LINE = 2**20
 _HAND_OVER = "hand over"
 _TAKEN = "taken"
 _encode = msgspec.msgpack.Encoder().encode
@@ -106,7 +109,7 @@ class _Link(Int32StringReceiver):
         self._came: deque[int] = deque()
         self._lent: deque[socket.socket] = deque()
         #: What waits until the other one reads again, if it does not.
-        self._waiting: list[bytes] | None = None
+        self._waiting: list[tuple[bytes, int | None]] | None = None
         self._size = 0
 
     def connectionMade(self) -> None:
@@ -131,13 +134,23 @@ class _Link(Int32StringReceiver):
             return
         topic, *values = said
         if topic == _HAND_OVER:
-            number = self._came.popleft()
-            self.tell(_TAKEN)
-            self._owner.taken(number, *values)
+            self._take(*values)
         elif topic == _TAKEN:
             self._lent.popleft().close()
         else:
             self._owner.told(self.number, topic, values)
+
+    def _take(self, inode: int, family: int, data: bytes) -> None:
+        """
+        A connection was handed over, and should be here. The system drops descriptors without a word if this process
+        has too many; then none can be trusted to be the one that a message tells of.
+        """
+        if not self._came or os.fstat(self._came[0]).st_ino != inode:
+            self._owner.log.error("a connection from worker {number} did not arrive", number=self.number)
+            self.transport.abortConnection()
+            return
+        self.tell(_TAKEN)
+        self._owner.taken(self._came.popleft(), family, data)
 
     def lengthLimitExceeded(self, length: int) -> None:
         """No message is so long."""
@@ -149,11 +162,15 @@ class _Link(Int32StringReceiver):
 
     def tell(self, topic: str, *values: Any) -> None:
         """Say something."""
-        message = _encode([topic, *values])
+        self._say(_encode([topic, *values]))
+
+    def _say(self, message: bytes, descriptor: int | None = None) -> None:
         if self._waiting is None:
+            if descriptor is not None:
+                self.transport.sendFileDescriptor(descriptor)
             self.sendString(message)
             return
-        self._waiting.append(message)
+        self._waiting.append((message, descriptor))
         self._size += len(message)
         if self._size > _MUCH:
             self._owner.log.error("worker {number} does not listen any more", number=self.number)
@@ -163,8 +180,8 @@ class _Link(Int32StringReceiver):
     def lend(self, connection: socket.socket, family: int, data: bytes) -> None:
         """Hand a connection over."""
         self._lent.append(connection)
-        self.transport.sendFileDescriptor(connection.fileno())
-        self.tell(_HAND_OVER, family, data)
+        number = connection.fileno()
+        self._say(_encode([_HAND_OVER, os.fstat(number).st_ino, family, data]), number)
 
     def pauseProducing(self) -> None:
         """The other one does not read."""
@@ -174,8 +191,8 @@ class _Link(Int32StringReceiver):
         """It does."""
         waiting, self._waiting = self._waiting or (), None
         self._size = 0
-        for message in waiting:
-            self.sendString(message)
+        for message, descriptor in waiting:
+            self._say(message, descriptor)
 
     def stopProducing(self) -> None:
         """It is gone, as :meth:`connectionLost` tells too."""
@@ -292,15 +309,22 @@ class WorkerLinks(MultiService):
 
     def taken(self, descriptor: int, family: int, data: bytes) -> None:
         """Another worker hands a connection over."""
+        if self.site is None:
+            os.close(descriptor)
+            return
+        factory = _Adopting(self.site)
         try:
-            if self.site is not None:
-                factory = _Adopting(self.site)
-                self._reactor.adoptStreamConnection(descriptor, family, factory)
-                factory.made.dataReceived(data)
+            self._reactor.adoptStreamConnection(descriptor, family, factory)
         except OSError:
-            pass  # the client has left
+            return  # the client has left
         finally:
             os.close(descriptor)
+        transport = factory.made.transport
+        try:
+            factory.made.dataReceived(data)
+        except Exception:  # as in the reactor, it is the end of that one alone
+            self.log.failure("a connection failed")
+            transport.abortConnection()
 
     def _call(self, handlers: Sequence[Callable[..., None]], *values: Any) -> None:
         for handler in handlers:
@@ -393,16 +417,35 @@ class WorkerEndpoint:
         return self._links.complete().addCallback(lambda _: self._endpoint.listen(protocolFactory))
 
 
-class Orphan(Protocol):
-    """Standard input of a worker: when it ends, so has the process that watches over the workers."""
+@implementer(IReadDescriptor)
+class Orphan:
+    """
+    Standard input of a worker, to be read: when it ends, so has the process that watches over the workers, and the
+    worker stops, too.
+    """
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
 
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Stop, too."""
-        if self._reactor.running:
+    def fileno(self) -> int:
+        """Standard input."""
+        return 0
+
+    def logPrefix(self) -> str:
+        """What lines in the log begin with."""
+        return "siotwisted"
+
+    def doRead(self) -> ConnectionDone | None:
+        """Something is there, which nobody has a use for, or the end."""
+        return None if os.read(0, 1024) else ConnectionDone()
+
+    def connectionLost(self, reason: Failure) -> None:
+        """It has ended; or the reactor has stopped."""
+        self._reactor.removeReader(self)
+        try:
             self._reactor.stop()
+        except ReactorNotRunning:
+            pass
 
 
 class WorkerMonitor(ProcessMonitor):
@@ -445,6 +488,12 @@ class WorkerMonitor(ProcessMonitor):
             told = {WORKER: f"{number} {self._count} {self._folder}"}
             self.addProcess(f"worker {number}", command, env={**os.environ, **told})
         super().startService()
+
+    def startProcess(self, name: str) -> None:
+        """Start one; a line that it logs may be long."""
+        super().startProcess(name)
+        if name in self.protocols:
+            self.protocols[name].output.MAX_LENGTH = _LONGEST_LINE
 
     def stopService(self) -> Deferred[None]:  # type: ignore[override]  # it may wait, as any service
         """Stop all; fires when they have ended."""

@@ -72,6 +72,18 @@ class FanoutTests(ClusterCase):
         self.assertEqual(self.told(here, there), [[["message", "text"], ["message", {"x": [1]}]]] * 2)
         self.assertEqual(self.told(old)[0][-2:], [["message", "text"], ["message", {"x": [1]}]])
 
+    def test_surrogates(self) -> None:
+        """Text that is no text goes everywhere, too, and so do rooms of such names."""
+        here, there = self.peers()
+        (connection,) = self.there.connections.values()
+        self.here.joinAll("\ud800")
+        self.here.send("\ud800")
+        self.here.to("\ud800").emit("event", "\ud800")
+        self.here.excluding("\ud800").emit("nobody")
+        self.assertEqual(self.told(here, there), [[["message", "\ud800"], ["event", "\ud800"]]] * 2)
+        self.here.leaveAll("\ud800")
+        self.assertEqual(connection.rooms, {connection.id})
+
     def test_rooms(self) -> None:
         """Rooms are everywhere; so are those who are left out; what is local is not."""
         here, there = self.peers()

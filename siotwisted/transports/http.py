@@ -179,8 +179,8 @@ def lineOf(request: AnyRequest) -> object:
 
 
 def isBroken(line: object) -> bool:
-    """Whether a connection is known to have ended."""
-    return bool(getattr(line, "disconnected", False))
+    """Whether a connection is known to have ended; one that another process serves now may have ended or not."""
+    return bool(getattr(line, "disconnected", False)) and not getattr(line, "handedOver", False)
 
 
 def isTimed(uri: bytes) -> bool:

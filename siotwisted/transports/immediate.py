@@ -12,7 +12,7 @@ from typing import Any
 
 from twisted.internet.tcp import Server
 
-__all__ = ["takesAtOnce", "writeAtOnce"]
+__all__ = ["hasUnsent", "takesAtOnce", "writeAtOnce"]
 
 
 def takesAtOnce(transport: object) -> bool:
@@ -21,6 +21,11 @@ def takesAtOnce(transport: object) -> bool:
     other transport has its own way with bytes.
     """
     return type(transport) is Server and not getattr(transport, "TLS", False)
+
+
+def hasUnsent(transport: Any) -> bool:
+    """Whether something waits to be sent, on a transport that :func:`takesAtOnce`."""
+    return bool(transport.dataBuffer or transport._tempDataBuffer)
 
 
 def writeAtOnce(transport: Any, data: bytes) -> None:

@@ -73,24 +73,24 @@ class BaseCodec(ABC):
     :cvar binaryStyle: the one of its styles whose payloads are bytes that are no text.
     :cvar saysHello: whether the first packet that a client gets opens the session.
     :cvar saysGoodbye: whether a payload can say that a session has ended.
-    :cvar saysOrdinary: whether it has words for all that is :data:`~siotwisted.outgoing.Ordinary`.
+    :ivar saysOrdinary: whether it has words for all that is :data:`~siotwisted.outgoing.Ordinary`.
     :ivar key: two codecs of one key make the same bytes of a packet.
     :param receiver: the session: it gets the packets.
     """
 
-    __slots__ = ("_form", "_head", "_numbers", "_receiver", "_said", "_size", "key", "transport")
+    __slots__ = ("_form", "_head", "_numbers", "_receiver", "_said", "_size", "key", "saysOrdinary", "transport")
 
     separator: ClassVar[bytes] = b""
     binaryStyle: ClassVar[str | None] = None
     saysHello: ClassVar[bool] = True
     saysGoodbye: ClassVar[bool] = False
-    saysOrdinary: ClassVar[bool] = False
 
     def __init__(self, receiver: IPacketReceiver) -> None:
         self._receiver = receiver
         self.transport: ISessionTransport | None = None
         #: What makes a WebSocket message of an ordinary event, if it only has to stand before that.
         self._head = b""
+        self.saysOrdinary = False
         self.setKey(type(self))
 
     def setKey(self, key: Hashable, private: bool = False) -> None:

@@ -55,6 +55,7 @@ class EngineCodec(BaseCodec):
         """Make the parser."""
         self._parser = self.makeParser(maxAttachments, maxBytes)
         self._head = b"42" if self._parser.events else b""
+        self.saysOrdinary = self._parser.events
 
     def makeParser(self, maxAttachments: int, maxBytes: int) -> Parser:
         """What reads and writes the messages of a session."""
@@ -266,8 +267,6 @@ class SocketIO4Codec(EngineIO3Codec):
 
     __slots__ = ()
 
-    saysOrdinary = True
-
     def makeParser(self, maxAttachments: int, maxBytes: int) -> Parser:
         """Packets in JSON."""
         return JSONParser4(maxAttachments, maxBytes)
@@ -277,8 +276,6 @@ class SocketIO3Codec(EngineIO3Codec):
     """Socket.IO 1.0.x on Engine.IO 3, which they call 2. Some make UTF-8 of text before a WebSocket does so again."""
 
     __slots__ = ("_single",)
-
-    saysOrdinary = True
 
     def __init__(self, receiver: IPacketReceiver) -> None:
         super().__init__(receiver)
@@ -308,8 +305,6 @@ class SocketIO5JSONCodec(EngineIO4Codec):
 
     __slots__ = ()
 
-    saysOrdinary = True
-
     def makeParser(self, maxAttachments: int, maxBytes: int) -> Parser:
         """Packets in JSON."""
         return JSONParser5(maxAttachments, maxBytes)
@@ -319,8 +314,6 @@ class SocketIO5MessagePackCodec(EngineIO4Codec):
     """The same in MessagePack."""
 
     __slots__ = ()
-
-    saysOrdinary = True
 
     def makeParser(self, maxAttachments: int, maxBytes: int) -> Parser:
         """Packets in MessagePack."""
@@ -346,5 +339,6 @@ class SocketIO5Codec(SocketIO5JSONCodec):
             if isinstance(message, bytes):
                 self._parser = MessagePackParser()
                 self._head = b""
+                self.saysOrdinary = False
                 self.setKey((type(self), MessagePackParser))
         return self._parser.receive(message)

@@ -53,8 +53,8 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
 
-class _Call(msgspec.Struct, gc=False):
-    """An object with a name and, perhaps, arguments; whatever else it has counts for nothing."""
+class _Call(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """An object with a name and, perhaps, arguments."""
 
     name: str
     args: list[Any] = []

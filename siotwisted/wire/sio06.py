@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from siotwisted.errors import EncodeError
+from siotwisted.interfaces import IPacketReceiver
 from siotwisted.outgoing import Ordinary, Outgoing
 from siotwisted.packets import Kind, Packet
 from siotwisted.wire.codec import Codec, isPlainText
@@ -42,7 +43,10 @@ class SIOCodec(Codec):
     __slots__ = ()
 
     name = "sio"
-    saysOrdinary = True
+
+    def __init__(self, receiver: IPacketReceiver) -> None:
+        super().__init__(receiver)
+        self.saysOrdinary = True
 
     def ordinary(self, said: Ordinary) -> bytes:
         """See :meth:`BaseCodec.ordinary <siotwisted.wire.codec.BaseCodec.ordinary>`: text that can be sent as it is."""

@@ -271,10 +271,10 @@ class SocketIO09Codec(BaseCodec):
     __slots__ = ("_endpoints",)
 
     saysHello = False
-    saysOrdinary = True
 
     def __init__(self, receiver: IPacketReceiver) -> None:
         super().__init__(receiver)
+        self.saysOrdinary = True
         #: What the client calls a namespace, where that is not its name.
         self._endpoints: dict[str, str] = {}
 

@@ -153,7 +153,10 @@ class LinkTests(WorkersCase):
         first.tell("t", b"x" * 3_000_000)
         await until(lambda: link._waiting is not None)
         first.tell("t", "waits")
-        self.assertEqual(len(link._waiting or ()), 1)
+        connections = socket.socketpair()
+        self.addCleanup(connections[0].close)
+        first.handOver(1, connections[1], b"waits, too")
+        self.assertEqual(len(link._waiting or ()), 2)
         deaf.transport.resumeProducing()
         await until(lambda: link._waiting is None)
         deaf.transport.pauseProducing()
@@ -343,6 +346,95 @@ class HandOverTests(WorkersCase):
         await deferLater(reactor, 0.01)
         self.assertEqual((transport.value(), transport.producerState), (b"", "paused"))
         protocol.connectionLost()
+
+    async def leave(self, **attributes: Any) -> tuple[Any, Any]:
+        """A channel that is about to be handed over, and its transport, which is like this."""
+        await self.serve()
+        _, poll = await self.begin(1)
+        self.patch(sys.modules["siotwisted.site"], "takesAtOnce", lambda transport: True)
+        site: Any = self.links[0].site
+        protocol = site.buildProtocol(None)
+        transport: Any = StringTransport()
+        usual = {"setTcpNoDelay": bool, "connected": True, "dataBuffer": b"", "_tempDataBuffer": []}
+        vars(transport).update({**usual, **attributes})
+        protocol.makeConnection(transport)
+        protocol.dataReceived(self.get(poll))
+        await deferLater(reactor, 0.05)
+        return protocol, transport
+
+    async def test_unsent(self) -> None:
+        """What still has to leave on a connection leaves before that is handed over."""
+        protocol, transport = await self.leave(dataBuffer=b"an answer")
+        self.assertEqual((transport.disconnecting, transport.producerState), (False, "paused"))
+        transport.connected = False
+        await deferLater(reactor, 0.05)
+        protocol.connectionLost()
+
+    async def test_tooManyFiles(self) -> None:
+        """A connection that can't be handed over is cut."""
+
+        class Full:
+            """A socket of a process that has no descriptors left."""
+
+            def dup(self) -> None:
+                """Fail."""
+                raise OSError(24, "too many open files")
+
+        protocol, transport = await self.leave(socket=Full())
+        self.assertTrue(transport.disconnected)
+        protocol.connectionLost()
+
+    async def test_lost(self) -> None:
+        """A descriptor that the system has dropped ends the link, for no message can be trusted then."""
+        await self.serve()
+        _, poll = await self.begin(1)
+        (link,) = self.links[1]._links.values()
+        self.patch(link, "fileDescriptorReceived", os.close)
+        client = await self.connect(0)
+        client.write(self.get(poll))
+        await client.ended
+        self.assertTrue(link.transport.disconnected)
+        await until(lambda: self.links[0].reaches(1) and self.links[1].reaches(0))
+
+    async def test_fails(self) -> None:
+        """What fails in a connection that was handed over is its end, and no other's."""
+        await self.serve()
+        _, poll = await self.begin(1)
+        (link,) = self.links[1]._links.values()
+        site: Any = self.links[1].site
+        build = site.buildProtocol
+
+        def failing(addr: Any) -> Any:
+            protocol = build(addr)
+            protocol.dataReceived = [].remove
+            return protocol
+
+        self.patch(site, "buildProtocol", failing)
+        client = await self.connect(0)
+        client.write(self.get(poll))
+        await client.ended
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+        self.assertIs(self.links[1]._links[0], link)
+
+    async def test_handedOver(self) -> None:
+        """
+        A connection that was handed over may live: the answer that it has brought counts as read, and a client of 0.6,
+        which polls again elsewhere, keeps its session.
+        """
+        await self.serve()
+        _, other = await self.begin(1)
+        client = await self.connect(0)
+        opening = await self.answer(client, self.get("/socket.io/xhr-polling//1322000000000"))
+        sid = opening.decode().rpartition("~")[2]
+        await self.answer(client, self.post(other, "40"))
+        self.assertIn(serverOf(sid), (0,))
+        again = await self.connect(0)
+        again.write(self.get(f"/socket.io/xhr-polling/{sid}/1322000060000"))
+        await until(lambda: self.servers[0].registry.get(sid) is not None)
+        await deferLater(reactor, 0.05)
+        session = self.servers[0].registry.get(sid)
+        assert session is not None
+        self.assertEqual((session.closed, again.received), (False, b""))
 
     async def test_lent(self) -> None:
         """What was lent to one that goes before it has taken it is closed, and the client knows."""

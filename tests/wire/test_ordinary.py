@@ -189,7 +189,7 @@ class WriteTests(SynchronousTestCase):
             self.assertEqual(said, kind in QUICK, kind)
             if said and kind is not SIOCodec:
                 self.assertTrue(codec.ordinary(b'["a",1]'))
-            self.assertEqual(codec.saysOrdinary, kind in QUICK or kind is SocketIO5MessagePackCodec)
+            self.assertEqual(codec.saysOrdinary, kind in QUICK)
 
     def test_manyNames(self) -> None:
         """However many names there are, few are remembered."""
