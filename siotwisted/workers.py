@@ -435,7 +435,7 @@ class Orphan:
         """What lines in the log begin with."""
         return "siotwisted"
 
-    def doRead(self) -> ConnectionDone | None:
+    def doRead(self) -> Any:
         """Something is there, which nobody has a use for, or the end."""
         return None if os.read(0, 1024) else ConnectionDone()
 
