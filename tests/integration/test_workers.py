@@ -330,23 +330,6 @@ class HandOverTests(WorkersCase):
         client.write(self.get(poll))
         await client.ended
 
-    async def test_leftBefore(self) -> None:
-        """Nor is one that leaves before it is handed over."""
-        await self.serve()
-        _, poll = await self.begin(1)
-        self.patch(sys.modules["siotwisted.site"], "takesAtOnce", lambda transport: True)
-        site: Any = self.links[0].site
-        protocol = site.buildProtocol(None)
-        transport: Any = StringTransport()
-        transport.setTcpNoDelay = bool
-        transport.connected = False
-        protocol.makeConnection(transport)
-        protocol.dataReceived(self.get(poll))
-        protocol.dataReceived(b"more")
-        await deferLater(reactor, 0.01)
-        self.assertEqual((transport.value(), transport.producerState), (b"", "paused"))
-        protocol.connectionLost()
-
     async def leave(self, **attributes: Any) -> tuple[Any, Any]:
         """A channel that is about to be handed over, and its transport, which is like this."""
         await self.serve()
@@ -361,6 +344,13 @@ class HandOverTests(WorkersCase):
         protocol.dataReceived(self.get(poll))
         await deferLater(reactor, 0.05)
         return protocol, transport
+
+    async def test_leftBefore(self) -> None:
+        """A client that leaves before its connection is handed over is no matter."""
+        protocol, transport = await self.leave(connected=False)
+        protocol.dataReceived(b"more")
+        self.assertEqual((transport.value(), transport.producerState), (b"", "paused"))
+        protocol.connectionLost()
 
     async def test_unsent(self) -> None:
         """What still has to leave on a connection leaves before that is handed over."""
