@@ -30,7 +30,8 @@ from siotwisted.server import SocketIO
 from siotwisted.site import SocketIOSite
 from siotwisted.transports.flashpolicy import FlashPolicyFactory, FlashPolicySniffer, policyFile
 from siotwisted.wire.codec import Codec
-from siotwisted.workers import MOST_WORKERS, WORKER, Orphan, SharedPort, WorkerEndpoint, WorkerLinks, WorkerMonitor
+from siotwisted.workerlinks import WorkerLinks
+from siotwisted.workers import MOST_WORKERS, WORKER, Orphan, SharedPort, WorkerEndpoint, WorkerMonitor
 
 __all__ = ["Options", "makeService"]
 

@@ -38,7 +38,7 @@ LAYERS = (
     "connections recipients fanout < cluster; "
     "absences < connections clients fanout",
     "server; clientfiles < resource < site",
-    "chatreplica < chat; testing; workers",
+    "chatreplica < chat; testing; workerlinks < workers",
     "tap",
 )
 

@@ -14,7 +14,8 @@ from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.web.resource import Resource
 
 from siotwisted import Connection, SocketIO, SocketIOResource, SocketIOSite
-from siotwisted.workers import WORKER, SharedPort, WorkerEndpoint, WorkerLinks
+from siotwisted.workerlinks import WorkerLinks
+from siotwisted.workers import WORKER, SharedPort, WorkerEndpoint
 
 __all__ = ["serve"]
 

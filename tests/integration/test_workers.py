@@ -1,5 +1,6 @@
 """
-``workers``: processes that share a port, first as links and sites in one process, on real sockets, then as processes.
+``workers``, ``workerlinks``: processes that share a port, first as links and sites in one process, on real sockets, then
+as processes.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ from siotwisted.registry import serverOf
 from siotwisted.resource import SocketIOResource
 from siotwisted.server import SocketIO
 from siotwisted.site import SocketIOSite
-from siotwisted.workers import SharedPort, WorkerLinks
+from siotwisted.workerlinks import WorkerLinks
+from siotwisted.workers import SharedPort
 from tests.integration.test_siochat import LOOPBACK, Poller, SiochatCase
 from tests.integration.test_websocket import Raw
 from tests.websocketpeer import clientFrame
@@ -161,7 +163,7 @@ class LinkTests(WorkersCase):
         deaf.transport.resumeProducing()
         await until(lambda: link._waiting is None)
         deaf.transport.pauseProducing()
-        self.patch(sys.modules["siotwisted.workers"], "_MUCH", 1000)
+        self.patch(sys.modules["siotwisted.workerlinks"], "_MUCH", 1000)
         first.tell("t", b"x" * 3_000_000)
         await until(lambda: link._waiting is not None)
         first.tell("t", b"x" * 1000)
