@@ -1,6 +1,6 @@
 """
-``workers``, ``workerlinks``: processes that share a port, first as links and sites in one process, on real sockets, then
-as processes.
+``workers``, ``workerlinks``: processes that share a port, first as links and sites in one process, on real sockets,
+then as processes.
 """
 
 from __future__ import annotations
