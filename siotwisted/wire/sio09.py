@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from siotwisted.errors import EncodeError, ProtocolError, UnsupportedByClient
 from siotwisted.interfaces import IPacketReceiver
@@ -38,8 +38,6 @@ from siotwisted.wire.units import cutFrames, unitCount
 from siotwisted.wire.wrappings import readQuery
 
 __all__ = ["Received", "SocketIO09Codec", "decode", "encode", "framed", "handshakeBody"]
-
-_Form = TypeVar("_Form")
 
 _KINDS = (
     Kind.DISCONNECT,
