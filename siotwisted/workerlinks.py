@@ -76,7 +76,11 @@ class _Link(Int32StringReceiver):
         self.sendString(_encode(self._owner.number))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The other one is gone, and what it was lent is its."""
+        """The other one is gone. The clients of connections that it was lent and has not taken have to come again."""
+        if self._lent:
+            self._owner.log.warn(
+                "worker {number} is gone, with {count} connections", number=self.number, count=len(self._lent)
+            )
         for each in self._lent:
             each.close()
         for number in self._came:
@@ -112,6 +116,7 @@ class _Link(Int32StringReceiver):
 
     def lengthLimitExceeded(self, length: int) -> None:
         """No message is so long."""
+        self._owner.log.error("worker {number} does not speak as one", number=self.number)
         self.transport.abortConnection()
 
     def fileDescriptorReceived(self, descriptor: int) -> None:
@@ -244,7 +249,8 @@ class WorkerLinks(MultiService):
         if number in self._links:
             self._links[number].lend(connection, connection.family, data)
         else:
-            connection.close()  # it is gone since it was looked for: the client comes again
+            self.log.warn("worker {number} is gone, and a connection for it was closed", number=number)
+            connection.close()  # the client comes again
 
     # What the links tell.
 

@@ -420,7 +420,7 @@ class HandOverTests(WorkersCase):
         opening = await self.answer(client, self.get("/socket.io/xhr-polling//1322000000000"))
         sid = opening.decode().rpartition("~")[2]
         await self.answer(client, self.post(other, "40"))
-        self.assertIn(serverOf(sid), (0,))
+        self.assertEqual(serverOf(sid), 0)
         again = await self.connect(0)
         again.write(self.get(f"/socket.io/xhr-polling/{sid}/1322000060000"))
         await until(lambda: self.servers[0].registry.get(sid) is not None)
