@@ -3,8 +3,8 @@ What each layer promises the next.
 
 From a browser's bytes to the application: a transport (:class:`ISessionTransport`) feeds its session, whose codec
 (:class:`ICodec`) turns the payload into packets and hands them back (:class:`IPacketReceiver`); the session tells the
-server. The other way, an application's message is handed to a fan-out (:class:`IFanout`), from there to sessions,
-codecs and transports.
+server. An ordinary event, as nearly all are, goes from the session to its handlers at once. The other way, an
+application's message is handed to a fan-out (:class:`IFanout`), from there to sessions, codecs and transports.
 """
 
 from __future__ import annotations

@@ -23,12 +23,13 @@ from siotwisted.errors import QueueFull, SessionClosed, UnsupportedByClient
 from siotwisted.interfaces import IPacketReceiver, ISessionTransport
 from siotwisted.outgoing import Outgoing
 from siotwisted.packets import Kind, Reason, messagePacket
-from siotwisted.registry import SessionRegistry, newSessionID
+from siotwisted.registry import SessionRegistry, newSessionID, serverOf
 from siotwisted.session import Session
 from siotwisted.wire import sio06streaming
 from siotwisted.wire.enginecodec import SocketIO5Codec
 from siotwisted.wire.sio06 import SIOCodec
 from siotwisted.wire.sio06streaming import SIOStreamingCodec
+from siotwisted.workers import MOST_WORKERS
 from tests.fakes import (
     EngineSocket,
     FakePoll,
@@ -72,6 +73,13 @@ class SessionIDTests(SessionCase):
         found = Router({SIOCodec.name: SIOCodec}, {}, {}).route(["xhr-polling", id, "1700000000000"], {})
         assert found is not None
         self.assertEqual(found.sessionID, id)
+
+    def test_server(self) -> None:
+        """Of several servers, an id tells whose it is; what is none of ours is nobody's."""
+        for server in (0, MOST_WORKERS - 1):
+            self.assertEqual(serverOf(newSessionID(server)), server)
+        self.assertRaises(IndexError, newSessionID, MOST_WORKERS)
+        self.assertEqual([serverOf(id) for id in ("", "?", "Zz", "1")], [-1] * 4)
 
     def test_bits(self) -> None:
         """Each of 26 places takes all 64 characters: 156 bits, and no time, counter or constant among them."""

@@ -33,6 +33,7 @@ from siotwisted.config import TRANSPORTS
 from siotwisted.outgoing import Outgoing
 from siotwisted.packets import Packet
 from siotwisted.tap import AnnouncedEndpoint, Options, makeService
+from siotwisted.workers import MOST_WORKERS, WorkerMonitor
 from tests.integration.test_websocket import Raw
 from tests.websocketpeer import CLOSE, closeFrame, framed, upgradeRequest
 
@@ -73,6 +74,26 @@ class OptionsTests(SynchronousTestCase):
         """A command line is an error, whose text has this part."""
         error = self.assertRaises(UsageError, parse, *arguments)
         self.assertIn(part, str(error))
+
+    def test_workers(self) -> None:
+        """As many processes as letters, and one at least, on ports of TCP."""
+        for number in (1, MOST_WORKERS):
+            self.assertEqual(parse("--workers", str(number))["workers"], number)
+        for wrong in ("0", str(MOST_WORKERS + 1), "-1", "two"):
+            self.assertRefused("--workers", "--workers", wrong)
+        self.assertRefused("--workers needs", "--workers", "2", "--listen", "unix:/run/chat")
+        self.assertEqual(parse("--listen", "unix:/run/chat")["workers"], 1)
+
+    def test_watched(self) -> None:
+        """Workers get all options, a time of no seconds among them, but for the port of the Flash policy alone."""
+        options = parse("--workers", "2", "--drain-timeout", "0", "--flash-policy", "*", "--flash-listen", "tcp:843")
+        parts: Any = makeService(options)
+        monitor, _ = parts
+        self.assertIsInstance(monitor, WorkerMonitor)
+        command = " ".join(monitor._command)
+        self.assertIn("--drain-timeout 0.0", command)
+        self.assertIn("--flash-policy *", command)
+        self.assertNotIn("843", command)
 
     def test_defaults(self) -> None:
         """Without options: this machine's port 8080, every transport, no foreign pages, no files, no Flash."""
