@@ -250,7 +250,7 @@ class Sender(ABC):
             if not batch:
                 break
             self._overflowing = False
-            try:
+            try:  # as :meth:`_write`, whose call every recipient of a broadcast would pay for
                 self.codec.send(batch)
             except Exception:
                 self._unsent()
