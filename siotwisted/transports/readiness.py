@@ -9,6 +9,7 @@ outcome: about as much work as everything that we do to read it. On Linux a set 
 from __future__ import annotations
 
 import select
+from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet.error import ConnectionLost
@@ -21,8 +22,10 @@ __all__ = ["ReadySet"]
 
 _log = Logger()
 
-#: How many sockets are read before the reactor gets its turn.
+#: How many sockets are read together; and how often, before the reactor gets its turn: what has come while the first
+#: were read then leaves with what they have brought, and not in an answer of its own.
 _MOST = 256
+_ROUNDS = 2
 
 
 @implementer(IReadDescriptor)
@@ -80,8 +83,15 @@ class ReadySet:
 
     def doRead(self) -> None:
         """Some are ready. Whatever happens to one of them, as in the reactor, it is the end of that one alone."""
+        for _ in range(_ROUNDS):
+            ready = self._epoll.poll(0, _MOST)
+            if not ready:
+                return
+            self._read(ready)
+
+    def _read(self, ready: Sequence[tuple[int, int]]) -> None:
         members = self._members
-        for number, _ in self._epoll.poll(0, _MOST):
+        for number, _ in ready:
             transport = members.get(number)
             if transport is None:
                 continue  # it was closed since, for something that another one has brought

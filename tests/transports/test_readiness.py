@@ -8,6 +8,7 @@ import os
 import select
 import socket
 import struct
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import reactor as installedReactor
@@ -33,6 +34,7 @@ class Member(Protocol):
         self.test = test
         self.data = b""
         self.kills: Member | None = None
+        self.heard: Callable[[], object] | None = None
         self.lost: Deferred[list[Failure]] = Deferred()
 
     def connectionMade(self) -> None:
@@ -42,6 +44,8 @@ class Member(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         self.data += data
+        if self.heard is not None:
+            self.heard()
         if self.kills is not None:
             self.kills.transport.connectionLost(Failure(ConnectionLost()))
         if data == b"fail":
@@ -177,6 +181,23 @@ class ReadySetTests(TestCase):
         member.transport.connectionLost(Failure(ConnectionLost()))
         await member.lost
         self.assertEqual(select.select([self.ready], [], [], 0)[0], [])
+
+    async def test_cameMeanwhile(self) -> None:
+        """What has come while others were read is read before the reactor goes on, and may share an answer with it."""
+        first, one = await self._connect()
+        second, two = await self._connect()
+        one.heard = lambda: second.send(b"2")
+        first.send(b"1")
+        self.ready.doRead()
+        self.assertEqual((one.data, two.data), (b"1", b"2"))
+        two.heard = lambda: first.send(b"3")
+        one.heard = lambda: second.send(b"4")
+        second.send(b"3")
+        self.ready.doRead()
+        self.assertEqual((one.data, two.data), (b"13", b"23"))  # and no more: others wait for their turn
+        for member in (one, two):
+            member.transport.abortConnection()
+            await member.lost
 
     async def test_closedMeanwhile(self) -> None:
         """One that was ready, and is closed for what another one got, is not read."""
