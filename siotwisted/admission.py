@@ -82,19 +82,25 @@ class Admission:
             return Problem.ORIGIN
         if route.dialect.upgrades and route.carrier != "websocket" and getHeader("upgrade") is not None:
             return Problem.MISMATCH
-        return self._sessionProblem(route) if route.sessionID else None
+        found = self.place(route) if route.sessionID else None
+        return found if isinstance(found, Problem) else None
 
-    def _sessionProblem(self, route: Route) -> Problem | None:
-        """A session speaks one dialect in one codec, and where it can move, to a WebSocket alone."""
+    def place(self, route: Route) -> Session | Problem:
+        """
+        The session that a request names, or why it may not be served there: a session speaks one dialect in one codec,
+        and where it can move, to a WebSocket alone.
+        """
         session = self.registry.get(route.sessionID)
         if session is None:
             return Problem.SESSION
+        dialect = route.dialect
         if session.route.codec is not route.codec:
-            return Problem.MISMATCH if Problem.MISMATCH in route.dialect.faults else Problem.SESSION
+            return Problem.MISMATCH if Problem.MISMATCH in dialect.faults else Problem.SESSION
         if route.got is not None and not session.canResume(route.got):
             return Problem.SESSION
-        moves = route.dialect.upgrades and route.transport != session.transportName
-        return Problem.MISMATCH if moves and route.carrier != "websocket" else None
+        if dialect.upgrades and route.transport != session.transportName and route.carrier != "websocket":
+            return Problem.MISMATCH
+        return session
 
     def session(self, route: Route) -> Session | None:
         """The session that a request belongs to: a live one, of the same codec."""

@@ -284,7 +284,7 @@ class Outbox:
 
         The Deferreds that waited for it fire when all is in order here.
         """
-        count = min(place, self._reached) - self._confirmed
+        count = (place if place < self._reached else self._reached) - self._confirmed
         if count <= 0:
             return
         if self.floors is not None:
@@ -295,8 +295,9 @@ class Outbox:
         del self._entries[:count]
         del self._ends[:count]
         self._confirmed += count
-        self._handed = max(self._handed - count, 0)
-        self._handedBytes = max(self._handedBytes, self._confirmedBytes)
+        self._handed = self._handed - count if self._handed > count else 0
+        if self._handedBytes < self._confirmedBytes:
+            self._handedBytes = self._confirmedBytes
         if self._own and self._own[0] <= self._confirmed:
             del self._own[: bisect_right(self._own, self._confirmed)]
         if self._volatile:

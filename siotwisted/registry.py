@@ -148,7 +148,8 @@ class SessionRegistry:
     def transportGone(self, transport: ISessionTransport) -> None:
         """A transport has ended."""
         self.transports.discard(transport)
-        self._checkStopped()
+        if self._stopped is not None:
+            self._checkStopped()
 
     def flushSoon(self, sender: Sender) -> None:
         """Have ``sender.flush()`` called at the end of this turn of the reactor."""

@@ -238,7 +238,11 @@ class Sender(ABC):
             return
         if not transport.streaming:
             self._besides = self._beside
-            if batch := self._batch(self.outbox.slice(_ANSWER)):
+            batch = self.outbox.slice(_ANSWER)
+            if self._beside or self._greeting is not None:
+                batch = self._batch(batch)
+            if batch:
+                self._overflowing = False
                 self._answered = transport  # before it is: the client may poll again within
                 self._write(batch)
             return

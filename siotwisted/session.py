@@ -29,6 +29,8 @@ __all__ = ["Session", "SessionOwner"]
 
 _GOODBYE = Packet(Kind.CLOSE)
 _NOTHING = Packet(Kind.NOOP)
+#: An answer to a poll that is no answer, and no packet at all.
+_SILENCE: tuple[list[bytes], bool] = ([], False)
 #: What belongs to the session alone, beside the signs of life, and means nothing here.
 _IGNORED = frozenset((Kind.OPEN, Kind.NOOP, Kind.UPGRADE))
 #: The ends that we bring about and the client hears of, if need be from its next poll.
@@ -261,16 +263,20 @@ class Session(Sender):
             return
         if self.closed:
             raise SessionClosed("the session has ended")
-        previous = self.transport
-        farewell = self._nothing() if previous is not None and not previous.streaming else ([], False)
-        self._detach()
+        previous, farewell = self.transport, _SILENCE
+        if previous is not None:
+            if not previous.streaming:
+                farewell = self._nothing()
+            self._detach()
         self._registry.transports.add(transport)
         self.transport = transport
         self.transportName = transport.name
         self.codec.makeConnection(transport)
         self._liveness.attached(transport)
-        self._scheduleFlush()
-        if not self._resume(transport, got, moved):
+        if self._resume(transport, got, moved):
+            if self.outbox.waiting or self._beside or self._greeting is not None:
+                self._scheduleFlush()
+        else:
             self.withhold()
             self.close(Reason.TRANSPORT_ERROR)
         if previous is not None:

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Mapping
 from functools import cached_property
 from socket import SO_LINGER, SOL_SOCKET, socket
-from typing import Any
+from typing import Any, NamedTuple
 from typing import Protocol as Structure
 
 from twisted.internet.error import ConnectionAborted
@@ -25,7 +25,7 @@ from siotwisted.resource import SocketIOResource
 from siotwisted.transports.http import TransportResource, parseQuery, respond
 from siotwisted.transports.immediate import hasUnsent, takesAtOnce, writeAtOnce
 from siotwisted.transports.readiness import ReadySet
-from siotwisted.transports.shortcut import ShortRequest, readHead
+from siotwisted.transports.shortcut import Pattern, ShortRequest, readHead
 
 __all__ = ["Others", "SocketIOSite"]
 
@@ -59,6 +59,22 @@ class Others(Structure):
         """Give a connection to another one, for good, and what was read of it."""
 
 
+class _Known(NamedTuple):
+    """
+    What there is to know of a request that looks so.
+
+    :ivar pattern: what it looks like.
+    :ivar method: its method.
+    :ivar fields: its headers by lower-case name.
+    :ivar resource: serves it.
+    """
+
+    pattern: Pattern
+    method: bytes
+    fields: dict[str, str]
+    resource: TransportResource
+
+
 class _Channel(Protocol):
     """
     One connection. Polls are served here, one after the other, by the same resources as elsewhere, and WebSockets begin
@@ -85,9 +101,8 @@ class _Channel(Protocol):
         self._idle: IDelayedCall | None = None
         #: The descriptor that it is known by in the set of those that are read together.
         self._number: int | None = None
-        #: What was asked for last, without the time in it; and its resource.
-        self._asked: tuple[bytes, bytes, bool] | None = None
-        self._found: TransportResource | None = None
+        #: The last requests of each method that were served here, by its first byte.
+        self._known: dict[int, _Known] = {}
         #: The protocol that the connection was given to, for good; and whether another process is about to get it.
         self._heir: Any = None
         self._leaving = False
@@ -170,34 +185,40 @@ class _Channel(Protocol):
                     return
                 if self._site.others is not None and self._elsewhere(self._site.others):
                     return
-                found = readHead(self._data) if self._atRest else None
-                resource = None if found is None else self._resource(found[1], found[2].upgrades)
-                if found is None or resource is None:
+                if not ((self._http is None and not self._secure) or self._atRest):
                     self._leaveToWeb()
                     return
-                method, target, head, start, stop = found
-                if stop > len(self._data):
+                data = self._data
+                known = self._known.get(data[0])
+                if known is None or not known.pattern.fits(data):
+                    known = self._read(data)
+                    if known is None:
+                        self._leaveToWeb()
+                        return
+                pattern = known.pattern
+                stop = pattern.start + pattern.length
+                if stop > len(data):
                     return
-                request = ShortRequest(self, method, target, head.fields, self._data[start:stop])
-                self._data = self._data[stop:]
+                request = ShortRequest(self, known.method, pattern.uri(data), known.fields, data[pattern.start : stop])
+                self._data = data[stop:]
                 self._request = request
-                self._render(resource, request)
+                self._render(known.resource, request)
         finally:
             self._serving = False
 
-    def _resource(self, target: bytes, upgrades: bool) -> TransportResource | None:
-        """
-        The resource of a target. A client asks for the same one again and again, but for the time in its URL, and no
-        resource depends on that.
-        """
-        asked = target, b"", upgrades
-        head, _, rest = target.partition(b"&t=")
-        if b"?" in head:
-            _, _, tail = rest.partition(b"&")
-            asked = head, tail, upgrades
-        if asked != self._asked:
-            self._asked, self._found = asked, self._site.shortcut(target, upgrades)
-        return self._found
+    def _read(self, data: bytes) -> _Known | None:
+        """Read a request; None if it is for Twisted Web."""
+        found = readHead(data)
+        if found is None:
+            return None
+        method, target, head, start, _ = found
+        resource = self._site.shortcut(target, head.upgrades)
+        if resource is None:
+            return None
+        known = _Known(Pattern(data, start, head.length), method, head.fields, resource)
+        if not head.upgrades:
+            self._known[data[0]] = known
+        return known
 
     def _elsewhere(self, others: Others) -> bool:
         """Whether the next request is for a session of another process, which gets the connection; or may be."""

@@ -199,7 +199,7 @@ class Dialect:
     faults: Mapping[Problem, Fault]
     express: Callable[[Fault, Route], Refusal]
     undress: Callable[[bytes, str, Route], Posted]
-    accepted: tuple[str, str]
+    accepted: tuple[bytes, str]
     jsonpCall: Callable[[int, bytes], bytes]
     htmlfileOpening: bytes = b""
     htmlfileScript: Callable[[bytes], bytes] = bytes

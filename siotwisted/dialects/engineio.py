@@ -127,7 +127,7 @@ ENGINEIO_4 = Dialect(
     },
     express=_express,
     undress=_undress4,
-    accepted=("ok", "text/html"),
+    accepted=(b"ok", "text/html"),
     jsonpCall=engineCall,
 )
 

@@ -56,7 +56,7 @@ SOCKETIO_06 = Dialect(
     },
     express=_express,
     undress=_undress,
-    accepted=("ok", "text/plain; charset=UTF-8"),
+    accepted=(b"ok", "text/plain; charset=UTF-8"),
     jsonpCall=jsonpCall,
     htmlfileOpening=HTMLFILE_OPENING,
     htmlfileScript=htmlfileScript,

@@ -90,7 +90,7 @@ SOCKETIO_09 = Dialect(
     },
     express=_express,
     undress=_undress,
-    accepted=("1", "text/plain; charset=UTF-8"),
+    accepted=(b"1", "text/plain; charset=UTF-8"),
     jsonpCall=jsonp09Call,
     htmlfileOpening=HTMLFILE_09_OPENING,
     htmlfileScript=htmlfile09Script,

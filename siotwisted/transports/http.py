@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
 from http import HTTPStatus
 from math import nan
 from typing import Any, NamedTuple, TypeAlias
@@ -29,7 +29,7 @@ from siotwisted.dialects.dialect import Problem, Refusal, Route
 from siotwisted.errors import ProtocolError
 from siotwisted.handshake import Handshake
 from siotwisted.session import Session
-from siotwisted.transports.shortcut import CommonHeaders, ShortRequest
+from siotwisted.transports.shortcut import NO_HEADERS, CommonHeaders, ShortRequest
 from siotwisted.wire.wrappings import readQuery
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "parseQuery",
     "queryOf",
     "refuse",
+    "reply",
     "respond",
     "sentAt",
 ]
@@ -78,7 +79,12 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Vary": "Origin",
 }
-_COMMON = CommonHeaders(_HEADERS)
+
+
+@lru_cache(64)
+def _common(headers: tuple[tuple[str, str], ...]) -> CommonHeaders:
+    """These, beside those of every answer."""
+    return CommonHeaders({**_HEADERS, **dict(headers)})
 
 
 def addressText(address: IAddress) -> str:
@@ -89,8 +95,7 @@ def addressText(address: IAddress) -> str:
 def setHeaders(request: AnyRequest, headers: dict[str, str]) -> None:
     """Set response headers, beside those of every answer, and none that tells the server's version."""
     if isinstance(request, ShortRequest):
-        request.common = _COMMON
-        request.headers = {**headers}
+        request.common = _common(tuple(headers.items()))
         return
     request.responseHeaders.removeHeader("Server")
     for name, value in (*_HEADERS.items(), *headers.items()):
@@ -228,6 +233,15 @@ class Post(NamedTuple):
         return False
 
 
+def reply(request: AnyRequest, contentType: str, body: bytes) -> None:
+    """Send an answer of this type."""
+    if isinstance(request, ShortRequest):
+        request.reply(contentType, body)
+    else:
+        request.setHeader("Content-Type", contentType)
+        respond(request, body)
+
+
 def respond(request: AnyRequest, body: bytes) -> None:
     """Send an answer, where it can't be returned any more."""
     request.setHeader("Content-Length", str(len(body)))
@@ -251,7 +265,7 @@ def refuse(request: AnyRequest, refusal: Refusal) -> int | bytes:
 
 class TransportResource(Resource, ABC):
     """
-    Base of all transports' resources. One is made for each request.
+    Base of all transports' resources. One is made for each request, or for all of one connection that ask for the same.
 
     :param admission: the checks that it must pass.
     :param route: what its URL asks for.
@@ -263,6 +277,9 @@ class TransportResource(Resource, ABC):
         super().__init__()
         self._admission = admission
         self._route = route
+        #: The headers of the last request that has passed, if there may be more with the same; and what its answer had.
+        self._passed: Mapping[str, str] | None = None
+        self._common = NO_HEADERS
 
     @abstractmethod
     def admit(self, request: AnyRequest, handshake: Handshake | None) -> None:
@@ -274,19 +291,33 @@ class TransportResource(Resource, ABC):
 
     def render(self, request: AnyRequest) -> int | bytes:
         """Check the request at the door, then serve it by its method."""
-        getHeader, secure = headerGetter(request), request.isSecure()
-        setHeaders(request, self._admission.corsHeaders(getHeader, secure))
-        refusal = self._admission.check(self._route, getHeader, secure)
-        if refusal is not None:
-            return refuse(request, refusal)
+        admission, route = self._admission, self._route
+        session: Session | None = None
+        if isinstance(request, ShortRequest) and request.fields is self._passed:
+            # It has passed before with the same headers, and all that may have changed since is its session.
+            request.common = self._common
+            found = admission.place(route)
+            if isinstance(found, Problem):
+                return refuse(request, self.refusal(found))
+            session = found
+        else:
+            getHeader, secure = headerGetter(request), request.isSecure()
+            setHeaders(request, admission.corsHeaders(getHeader, secure))
+            refusal = admission.check(route, getHeader, secure)
+            if refusal is not None:
+                return refuse(request, refusal)
+            if route.sessionID:
+                session = admission.session(route)
+                if isinstance(request, ShortRequest):
+                    self._passed, self._common = request.fields, request.common
         if request.method == b"GET":
-            return self.render_GET(request)
+            return self.render_GET(request, session)
         if request.method == b"POST":
-            return self.render_POST(request)
+            return self.render_POST(request, session)
         if request.method == b"OPTIONS":
             return self.render_OPTIONS(request)
         request.setHeader("Allow", _METHODS)
-        return refuse(request, BAD_METHOD if self._route.sessionID else self.refusal(Problem.METHOD))
+        return refuse(request, BAD_METHOD if route.sessionID else self.refusal(Problem.METHOD))
 
     def refusal(self, problem: Problem) -> Refusal:
         """How the client's generation says a problem."""
@@ -299,9 +330,13 @@ class TransportResource(Resource, ABC):
         request.setHeader("Access-Control-Max-Age", "3600")
         return answer(request, 200, "ok")
 
-    def render_GET(self, request: AnyRequest) -> int | bytes:
-        """Admit a client of a known session at once, and a new one when the application has agreed."""
-        if self._route.sessionID:
+    def render_GET(self, request: AnyRequest, session: Session | None) -> int | bytes:
+        """
+        Admit a client of a known session at once, and a new one when the application has agreed.
+
+        :param session: the session that the request names, if it does.
+        """
+        if session is not None:
             self.admit(request, None)
             return NOT_DONE_YET
         handshake = self._handshake(request)
@@ -351,9 +386,8 @@ class TransportResource(Resource, ABC):
             transport=self._route.transport,
         )
 
-    def render_POST(self, request: AnyRequest) -> int | bytes:
+    def render_POST(self, request: AnyRequest, session: Session | None) -> int | bytes:
         """Hand the posted payload to the session; answered when its messages were dispatched."""
-        session = self._admission.session(self._route)
         if session is None:
             return refuse(request, self.refusal(Problem.POST))
         dialect = self._route.dialect
@@ -378,4 +412,6 @@ class TransportResource(Resource, ABC):
         elif not session.dataReceived(payload, form):
             return answer(request, 400, "bad payload")  # which the session has logged
         session.posted = (post, *session.posted[: _REMEMBERED - 1])
-        return answer(request, 200, *dialect.accepted)
+        accepted, contentType = dialect.accepted
+        reply(request, contentType, accepted)
+        return NOT_DONE_YET

@@ -32,6 +32,7 @@ from siotwisted.transports.http import (
     lineOf,
     onCut,
     refuse,
+    reply,
     respond,
     sentAt,
 )
@@ -110,19 +111,16 @@ class XHRPollingTransport:
     def write(self, chunks: Sequence[bytes], binary: bool = False) -> None:
         """Answer the poll."""
         request, body = self._request, self.body(chunks)
-        request.setHeader("Content-Type", "application/octet-stream" if binary else self.contentType)
         if self._compression is not None and len(body) >= self._compression:
             request.setHeader("Vary", "Accept-Encoding, Origin")
             if _GZIP.search(header(request, "Accept-Encoding") or ""):
                 request.setHeader("Content-Encoding", "gzip")
                 body = gzip.compress(body, 6, mtime=0)
-        request.setHeader("Content-Length", str(len(body)))
-        request.write(body)
         self._took = self._session.now - self._begun
         # Before the request is finished, for Twisted Web then serves the next one of the connection, if it is there
         # already.
         self._session.pollAnswered(self)
-        request.finish()
+        reply(request, "application/octet-stream" if binary else self.contentType, body)
 
     def tells(self, answered: ISessionTransport) -> bool | None:
         """
@@ -196,11 +194,10 @@ class XHRPollingResource(TransportResource):
 
     transport: ClassVar[type[XHRPollingTransport]] = XHRPollingTransport
 
-    def render_GET(self, request: AnyRequest) -> int | bytes:
+    def render_GET(self, request: AnyRequest, session: Session | None) -> int | bytes:
         """Serve the poll, unless there is one already in a generation that never has two."""
-        session = self._admission.session(self._route)
         if session is None:
-            return super().render_GET(request)
+            return super().render_GET(request, None)
         if session.transport is not None and not self._route.dialect.replacesPolls:
             session.close(Reason.TRANSPORT_ERROR)
             return refuse(request, self.refusal(Problem.MISMATCH))
@@ -226,19 +223,19 @@ class JSONPPollingResource(XHRPollingResource):
 
     transport = JSONPTransport
 
-    def render_GET(self, request: AnyRequest) -> int | bytes:
+    def render_GET(self, request: AnyRequest, session: Session | None) -> int | bytes:
         """Serve the poll, if it says which callback waits for the answer."""
         if self._route.callback is None:
             return refuse(request, Refusal(400, "a JSONP poll needs the index of its callback"))
-        return super().render_GET(request)
+        return super().render_GET(request, session)
 
 
 class HandshakeResource(TransportResource):
     """Where clients 0.7 to 0.9 ask for a session, before they come with a transport of it."""
 
-    def render_POST(self, request: AnyRequest) -> int | bytes:
+    def render_POST(self, request: AnyRequest, session: Session | None) -> int | bytes:
         """The first document about that protocol had it so."""
-        return self.render_GET(request)
+        return self.render_GET(request, session)
 
     def admit(self, request: AnyRequest, handshake: Handshake | None) -> None:
         """Begin a session, and tell the client of it."""

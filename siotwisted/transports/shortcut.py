@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 from twisted.internet.interfaces import IAddress, IProtocol
 from twisted.web.http import datetimeToString
 
-__all__ = ["NO_HEADERS", "Carrier", "CommonHeaders", "ShortRequest", "readHead"]
+__all__ = ["NO_HEADERS", "Carrier", "CommonHeaders", "Pattern", "ShortRequest", "readHead"]
 
 _METHODS = (b"GET", b"POST")
 _TARGET = re.compile(rb"/[!-~]*+")
@@ -44,6 +44,10 @@ _LONGEST_BODY = 65536
 _MOST_FIELDS = 100
 #: How many heads are remembered: a client sends the same one with every poll.
 _REMEMBERED = 512
+#: What a time against caches may be in a query, and with it what stands before it as a segment of a path, below a
+#: transport and a session.
+_TIMED = re.compile(rb"[0-9A-Za-z]+(?=[& ])")
+_TIMED_PATH = re.compile(rb"[^?]*-polling/[!-.0-~]+/([0-9]{12,20})[/? ]")
 
 
 class Head(NamedTuple):
@@ -98,6 +102,47 @@ def _head(block: bytes) -> Head | None:
         return head
 
 
+class Pattern:
+    """
+    A request that came, for those like it to be known by: a client sends the same again and again, but for a time in
+    the URL, and a body.
+
+    :param data: what came.
+    :param start: where the body begins.
+    :param length: how many bytes it has.
+    """
+
+    __slots__ = ("_after", "_before", "_digits", "_here", "_there", "_uri", "length", "start")
+
+    def __init__(self, data: bytes, start: int, length: int) -> None:
+        self.start = start
+        self.length = length
+        begin, end = data.index(b" ") + 1, data.index(b" HTTP/")
+        query = data.find(b"?", begin, end)
+        name = query if data.startswith(b"?t=", query) else data.find(b"&t=", query, end)
+        if query > 0 and name > 0:
+            time = _TIMED.match(data, name + 3, end + 1)
+            self._here, self._there = time.span() if time else (0, 0)
+        else:
+            time = _TIMED_PATH.match(data, begin, end + 1)
+            self._here, self._there = time.span(1) if time else (0, 0)
+        self._before, self._after = data[: self._here], data[self._there : start]
+        self._digits = data[self._here : self._there].isdigit()
+        self._uri = slice(begin, end)
+
+    def fits(self, data: bytes) -> bool:
+        """Whether this is such a request once more, with the same resource and the same headers."""
+        here, there = self._here, self._there
+        if not (data.startswith(self._after, there) and data.startswith(self._before)):
+            return False
+        time = data[here:there]
+        return time.isdigit() if self._digits else (time.isalnum() or not time)
+
+    def uri(self, data: bytes) -> bytes:
+        """The target of one that fits."""
+        return data[self._uri]
+
+
 class Carrier(Protocol):
     """
     The connection that requests come on.
@@ -144,7 +189,6 @@ class ShortRequest:
 
     :ivar method: ``GET`` or ``POST``.
     :ivar uri: the path and the query.
-    :ivar path: the path alone.
     :ivar fields: the headers by lower-case name.
     :ivar body: the body.
     :ivar common: headers that many answers have.
@@ -162,14 +206,12 @@ class ShortRequest:
         "fields",
         "headers",
         "method",
-        "path",
         "uri",
     )
 
     def __init__(self, carrier: Carrier, method: bytes, uri: bytes, fields: dict[str, str], body: bytes) -> None:
         self.method = method
         self.uri = uri
-        self.path = uri.partition(b"?")[0]
         self.fields = fields
         self.body = body
         self.cut: Callable[[], object] | None = None
@@ -178,6 +220,11 @@ class ShortRequest:
         self.common = NO_HEADERS
         self.headers: dict[str, str] = {}
         self._answer = b""
+
+    @property
+    def path(self) -> bytes:
+        """The path alone."""
+        return self.uri.partition(b"?")[0]
 
     @property
     def channel(self) -> Carrier | None:
@@ -217,6 +264,21 @@ class ShortRequest:
             common, headers = b"", {**self.common.fields, **headers}
         parts = (b"HTTP/1.1 ", self._status, b"\r\nDate: ", _date(), b"\r\n", common, _block(headers))
         carrier.answered(b"".join((*parts, b"\r\n", self._answer)))
+
+    def reply(self, contentType: str, body: bytes) -> None:
+        """Send an answer of this type and this body: as the four methods before, for what nearly all answers are."""
+        carrier = self._carrier
+        if self.headers or carrier is None:
+            self.setHeader("Content-Type", contentType)
+            self.setHeader("Content-Length", str(len(body)))
+            self.write(body)
+            self.finish()
+            return
+        self._carrier = self.cut = None
+        carrier.answered(
+            b"HTTP/1.1 %b\r\nDate: %b\r\n%bContent-Type: %b\r\nContent-Length: %d\r\n\r\n%b"
+            % (self._status, _date(), self.common.block, contentType.encode("latin-1"), len(body), body)
+        )
 
     def handOver(self, protocol: IProtocol) -> bytes:
         """

@@ -18,6 +18,7 @@ from twisted.web.server import Request
 from siotwisted.admission import Admission
 from siotwisted.dialects.dialect import Problem, Refusal, Route
 from siotwisted.handshake import Handshake
+from siotwisted.session import Session
 from siotwisted.transports.http import AnyRequest, TransportResource, fieldsOf, header, refuse
 from siotwisted.transports.shortcut import ShortRequest
 from siotwisted.transports.websocket import NO_BODY, SocketIOWebSocketProtocol
@@ -46,10 +47,10 @@ class WebSocketResource(TransportResource):
         super().__init__(admission, route)
         self._factory = factory
 
-    def render_GET(self, request: AnyRequest) -> int | bytes:
+    def render_GET(self, request: AnyRequest, session: Session | None) -> int | bytes:
         """Serve a WebSocket's opening handshake, and nothing else."""
         if isinstance(request, ShortRequest):
-            return super().render_GET(request)  # it is no other, or it had not come here
+            return super().render_GET(request, session)  # it is no other, or it had not come here
         headers = request.requestHeaders
         upgrades = ",".join(headers.getRawHeaders("Upgrade", []))
         if "websocket" not in [each.strip().lower() for each in upgrades.split(",")]:
@@ -62,9 +63,9 @@ class WebSocketResource(TransportResource):
             request.setHeader("Connection", "close")
             request.notifyFinish().addCallback(lambda _: channel.loseConnection())
             return refuse(request, NO_BODY)
-        return super().render_GET(request)
+        return super().render_GET(request, session)
 
-    def render_POST(self, request: AnyRequest) -> int | bytes:
+    def render_POST(self, request: AnyRequest, session: Session | None) -> int | bytes:
         """A WebSocket takes messages by itself."""
         return refuse(request, self.refusal(Problem.UPGRADE))
 

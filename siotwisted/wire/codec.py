@@ -155,7 +155,11 @@ class BaseCodec(ABC):
         """
         raise ProtocolError("not a client that changes its transport")
 
-    def style(self, outgoings: Sequence[Outgoing]) -> str:
+    def ordinaryPiece(self, said: Ordinary, style: str) -> bytes:
+        """The share of an ordinary packet in a payload; nothing if that takes more thought."""
+        return self.ordinary(said)
+
+    def style(self, queued: Sequence[Queued]) -> str:
         """How pieces have to be written that go into one payload together."""
         return ""
 
@@ -227,16 +231,30 @@ class BaseCodec(ABC):
         """These packets as the transport wants to be given them; each made once for all sessions of a broadcast."""
         transport = self.transport
         assert transport is not None
-        outgoings = [*map(outgoingOf, queued)]
+        if not transport.streaming:
+            return self._dressedPayload(transport, queued)
+        outgoings = map(outgoingOf, queued)
         if transport.messages:
             form, dress = self._form, self._dressMessages
             return Dressed([outgoing.form(form, dress) for outgoing in outgoings])
-        if transport.streaming:
-            return Dressed(
-                [piece for outgoing in outgoings if (piece := self._piece(outgoing, self.style((outgoing,))))]
-            )
-        style = self.style(outgoings)
-        pieces = [piece for outgoing in outgoings if (piece := self._piece(outgoing, style))]
+        return Dressed([piece for outgoing in outgoings if (piece := self._piece(outgoing, self.style((outgoing,))))])
+
+    def _dressedPayload(self, transport: ISessionTransport, queued: Sequence[Queued]) -> Dressed:
+        """The one payload of these packets."""
+        style = self.style(queued)
+        pieces = []
+        for outgoing in queued:
+            piece = b""
+            if not isinstance(outgoing, Outgoing):
+                piece = self.ordinaryPiece(outgoing, style)
+                if piece:
+                    piece = transport.dress(piece)
+                else:
+                    outgoing = outgoingOf(outgoing)
+            if isinstance(outgoing, Outgoing):
+                piece = self._piece(outgoing, style)
+            if piece:
+                pieces.append(piece)
         if self.separator and len(pieces) > 1:
             pieces = [transport.dress(self.separator).join(pieces)]
         return Dressed(pieces, style == self.binaryStyle)
@@ -278,7 +296,7 @@ class BaseCodec(ABC):
     def _piece(self, outgoing: Outgoing, style: str) -> bytes:
         transport = self.transport
         assert transport is not None
-        form = self.number((transport.form, style))
+        form = self._form if not style else self.number((transport.form, style))
         dressed: bytes | None = outgoing.forms.get(form)
         if dressed is None:
             piece = self.piece(outgoing, style)

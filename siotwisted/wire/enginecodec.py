@@ -13,7 +13,7 @@ from typing import Any
 from siotwisted.errors import ProtocolError
 from siotwisted.handshake import Handshake
 from siotwisted.interfaces import IPacketReceiver
-from siotwisted.outgoing import Ordinary, Outgoing
+from siotwisted.outgoing import Ordinary, Outgoing, Queued
 from siotwisted.packets import Kind, Packet
 from siotwisted.wire import engine3, engine4
 from siotwisted.wire.codec import BaseCodec
@@ -213,21 +213,26 @@ class EngineIO3Codec(EngineCodec):
         )
         self.setKey((type(self), self._bytes))
 
-    def style(self, outgoings: Sequence[Outgoing]) -> str:
+    def style(self, queued: Sequence[Queued]) -> str:
         """The framing of a payload: ``binary``, or ``text`` as clients of 1.x or 2.x write it."""
         assert self.transport is not None
-        if self._bytes and self.transport.takesBytes and (self._onlyBinary or any(map(self._needsBinary, outgoings))):
+        if self._bytes and self.transport.takesBytes and (self._onlyBinary or any(map(self._needsBinary, queued))):
             return self.binaryStyle
         return (self._written or engine3.Parser.TWO).value
 
-    def _needsBinary(self, outgoing: Outgoing) -> bool:
-        if outgoing.event and self._head:
+    def _needsBinary(self, outgoing: Queued) -> bool:
+        if not isinstance(outgoing, Outgoing) or (outgoing.event and self._head):
             return False
         for packet in self.packets(outgoing):
             data = packet.data
             if isinstance(data, bytes) or (self._written is None and data and not data.isascii()):
                 return True
         return False
+
+    def ordinaryPiece(self, said: Ordinary, style: str) -> bytes:
+        """See :meth:`BaseCodec.ordinaryPiece`."""
+        message = b"" if style == self.binaryStyle else self.ordinary(said)
+        return message and b"%d:%b" % (len(message), message)
 
     def eventIn(self, payload: str | bytes, form: bool = False) -> list[Any] | None:
         """See :meth:`BaseCodec.eventIn`."""

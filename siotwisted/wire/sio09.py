@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 
 from siotwisted.errors import EncodeError, ProtocolError, UnsupportedByClient
 from siotwisted.interfaces import IPacketReceiver
-from siotwisted.outgoing import Ordinary, Outgoing
+from siotwisted.outgoing import Ordinary, Outgoing, Queued
 from siotwisted.packets import Kind, Packet
 from siotwisted.wire.attachments import takeOut
 from siotwisted.wire.codec import BaseCodec
@@ -240,6 +240,8 @@ def _text(words: tuple[str, ...], number: str | None) -> str:
 
 #: What a client is not told in words: the handshake said it, or the end of the transport does.
 _UNSAID = frozenset((Kind.OPEN, Kind.CLOSE))
+#: What :func:`framed` makes of ASCII.
+_FRAMED = b"\xef\xbf\xbd%d\xef\xbf\xbd%b"
 #: How many namespaces a client may call by another text than their names.
 _MOST_ENDPOINTS = 32
 
@@ -305,14 +307,22 @@ class SocketIO09Codec(BaseCodec):
             raise UnsupportedByClient(f"protocol 1 has no words for {kind.value}")
         return (encode(Packet(kind, data, self._endpoints.get(namespace, namespace), number)),)
 
-    def style(self, outgoings: Sequence[Outgoing]) -> str:
+    def style(self, queued: Sequence[Queued]) -> str:
         """Whether a payload holds several packets."""
-        return "framed" if sum(1 for outgoing in outgoings if outgoing.kind not in _UNSAID) > 1 else "alone"
+        if len(queued) < 2:
+            return "alone"
+        said = [each for each in queued if not isinstance(each, Outgoing) or each.kind not in _UNSAID]
+        return "framed" if len(said) > 1 else "alone"
+
+    def ordinaryPiece(self, said: Ordinary, style: str) -> bytes:
+        """See :meth:`BaseCodec.ordinaryPiece`."""
+        message = self.ordinary(said)
+        return _FRAMED % (len(message), message) if message and style == "framed" else message
 
     def piece(self, outgoing: Outgoing, style: str) -> bytes:
         """The packet as it is, or in a frame."""
         if outgoing.event and (event := self.ordinary(outgoing.event)):
-            return b"\xef\xbf\xbd%d\xef\xbf\xbd%b" % (len(event), event) if style == "framed" else event
+            return _FRAMED % (len(event), event) if style == "framed" else event
         text = "".join(map(str, self.said(outgoing)))
         return (framed(text) if text and style == "framed" else text).encode("utf-8")
 

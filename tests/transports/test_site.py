@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IProtocol, ISSLTransport
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web import server as webServer
 from twisted.web.resource import Resource
@@ -20,12 +21,16 @@ from zope.interface import directlyProvides
 
 from siotwisted import registry
 from siotwisted import site as siteModule
+from siotwisted.admission import Admission
 from siotwisted.config import Config
+from siotwisted.registry import SessionRegistry
 from siotwisted.resource import SocketIOResource
 from siotwisted.site import SocketIOSite
 from siotwisted.transports import shortcut
+from siotwisted.transports.http import parseQuery
 from siotwisted.transports.polling import XHRPollingResource
 from siotwisted.transports.websocket import SocketIOWebSocketProtocol
+from tests.fakes import FakeReceiver
 from tests.transports import ADDRESS, Server, ServerCase, ServerEnd
 from tests.transports.requests import UPGRADE
 from tests.websocketpeer import clientFrame
@@ -388,7 +393,7 @@ class ShortWayTests(ServerCase):
 
     def test_bug(self) -> None:
         """A fault of our own ends the connection, and the log tells of it."""
-        self.patch(XHRPollingResource, "render_GET", lambda self, request: 1 / 0)
+        self.patch(XHRPollingResource, "render_GET", lambda self, request, session: 1 / 0)
         client = self.server.get("/xhr-polling//1322000000000")
         self.assertEqual((client.received, client.open), (b"", False))
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
@@ -551,3 +556,82 @@ class HeadTests(SynchronousTestCase):
         request.lost()
         self.assertEqual((len(answers), request.channel, request.isSecure()), (1, None, False))
         self.assertTrue(answers[0].endswith(b"\r\nA: b\r\n\r\nbody"))
+
+
+REST = b"Host: x\r\nReferer: http://x/?a&t=b&c\r\n\r\n"
+#: Requests, as they are without a time, with one, and with two that are as good as the first.
+AGAIN: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("GET /socket.io/?EIO=4&transport=polling&t=%s&sid=x", ("abc123", "abc124", "000000")),
+    ("POST /socket.io/?EIO=3&transport=polling&t=%s&sid=x&j=0", ("Pabcdef", "Zabcdef", "0000000")),
+    ("GET /socket.io/1/xhr-polling/x?t=%s", ("1700000000000", "1700000000001", "1800000000000")),
+    ("GET /socket.io/1/jsonp-polling/x?t=%s&i=0", ("1700000000000", "1700000000001", "1800000000000")),
+    ("GET /socket.io/xhr-polling/x/%s", ("1700000000000", "1700000000001", "1800000000000")),
+    ("GET /socket.io/jsonp-polling/x/%s/3", ("1700000000000", "1700000000001", "1800000000000")),
+    ("GET /socket.io/?EIO=4&transport=polling&sid=x%s", ("", "", "")),
+)
+
+
+class PatternTests(SynchronousTestCase):
+    """Requests that are known by how they look."""
+
+    def made(self, url: str, time: str, body: bytes = b"") -> tuple[bytes, shortcut.Pattern]:
+        """A request, and how such look."""
+        data = f"{url % time} HTTP/1.1\r\n".encode() + REST
+        return data + body, shortcut.Pattern(data + body, len(data), len(body))
+
+    def test_again(self) -> None:
+        """The same with another time is known, and its target is told."""
+        for url, times in AGAIN:
+            first, pattern = self.made(url, times[0], b"abc")
+            for time in times:
+                other, _ = self.made(url, time, b"and what follows")
+                self.assertTrue(pattern.fits(other), other)
+                self.assertEqual(pattern.uri(other).decode(), (url % time).split(" ")[1])
+                self.assertEqual(other[pattern.start :], b"and what follows")
+            self.assertFalse(pattern.fits(first[: pattern.start - 1]))
+
+    def test_noTime(self) -> None:
+        """What is no time has to be the same."""
+        for url, one, other in (
+            ("GET /socket.io/1700000000000/%s", "a", "b"),
+            ("GET /1700000000%s/socket.io/xhr-polling/x", "000", "001"),
+            ("GET /socket.io/xhr-polling/%s", "1700000000000", "1700000000001"),
+            ("GET /socket.io/xhr-polling/x/1?%s", "a", "b"),
+            ("GET /a&t=%s&b?EIO=4&transport=polling", "abc", "abd"),
+            ("GET /socket.io/?EIO=4&transport=polling&t=%s&sid=x", "a.b", "a.c"),
+            ("GET /socket.io/?transpor%s&sid=x", "t=polling", "t=pollinh"),
+            ("GET /socket.io/xhr-polling/x/%s", "1700000000000", "abcdefghijklm"),
+            ("GET /socket.io/?t=%s&sid=x", "abc", "a&c"),
+            ("GET /socket.io/?t=%s&sid=x", "abc", "a c"),
+            ("GET /socket.io/?t=%s&sid=x", "abc", "abcd"),
+        ):
+            _, pattern = self.made(url, one)
+            self.assertFalse(pattern.fits(self.made(url, other)[0]), (url, other))
+
+    @checks.PROPERTY
+    @given(
+        st.sampled_from([url % times[0] for url, times in AGAIN]),
+        st.integers(0, 200),
+        st.sampled_from((b"", b"0", b"a", b"Z", b"/", b"?", b"&", b"=", b" ", b"\r\n", b"%", b"t=", b"1700000000000")),
+        st.booleans(),
+    )
+    def test_same(self, request: str, place: int, intruder: bytes, replaces: bool) -> None:
+        """Whatever fits has the same route, the same headers, and its body at the same place."""
+        good = f"{request} HTTP/1.1\r\n".encode() + REST
+        pattern = shortcut.Pattern(good, len(good), 0)
+        changed = good[:place] + intruder + good[place + (len(intruder) if replaces else 0) :]
+        if not pattern.fits(changed):
+            return
+        (found, *place_), (same, *samePlace) = self.told(good), self.told(changed)
+        self.assertEqual((found, place_), (same, samePlace))
+        self.assertEqual(pattern.uri(changed), changed.split(b" ")[1])
+
+    def told(self, data: bytes) -> tuple[Any, ...]:
+        """What there is to know of a request."""
+        found = shortcut.readHead(data)
+        assert found is not None
+        method, target, head, start, stop = found
+        path, _, query = target.decode().partition("?")
+        admission = Admission(SessionRegistry(Clock(), Config(), FakeReceiver()))
+        segments = path.removeprefix("/socket.io/").split("/")
+        return admission.route(segments, parseQuery(query)), method, head, start, stop
