@@ -5,6 +5,7 @@ All sessions of one server: every transport finds them here.
 from __future__ import annotations
 
 import secrets
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Sequence
 from string import ascii_lowercase
 from typing import Protocol
@@ -37,8 +38,9 @@ def newSessionID(server: int | None = None) -> str:
 
     :param server: which of several servers it is of, which that letter tells.
     """
-    letter = secrets.choice(ascii_lowercase) if server is None else ascii_lowercase[server]
-    return letter + secrets.token_urlsafe(20)[:26]
+    chance = secrets.token_bytes(21)
+    letter = ascii_lowercase[chance[20] % 26 if server is None else server]
+    return letter + urlsafe_b64encode(chance[:20])[:26].decode("ascii")
 
 
 def serverOf(sessionID: str) -> int:

@@ -190,35 +190,28 @@ class _Channel(Protocol):
                     return
                 data = self._data
                 known = self._known.get(data[0])
-                if known is None or not known.pattern.fits(data):
-                    known = self._read(data)
-                    if known is None:
+                if known is not None and known.pattern.fits(data):
+                    pattern, method, fields, resource = known
+                    target, start, stop = pattern.uri(data), pattern.start, pattern.start + pattern.length
+                else:
+                    found = readHead(data)
+                    place = None if found is None else self._site.shortcut(found[1], found[2].upgrades)
+                    if found is None or place is None:
                         self._leaveToWeb()
                         return
-                pattern = known.pattern
-                stop = pattern.start + pattern.length
+                    resource = place
+                    method, target, head, start, stop = found
+                    fields = head.fields
+                    if not head.upgrades:
+                        self._known[data[0]] = _Known(Pattern(data, start, head.length), method, fields, resource)
                 if stop > len(data):
                     return
-                request = ShortRequest(self, known.method, pattern.uri(data), known.fields, data[pattern.start : stop])
+                request = ShortRequest(self, method, target, fields, data[start:stop])
                 self._data = data[stop:]
                 self._request = request
-                self._render(known.resource, request)
+                self._render(resource, request)
         finally:
             self._serving = False
-
-    def _read(self, data: bytes) -> _Known | None:
-        """Read a request; None if it is for Twisted Web."""
-        found = readHead(data)
-        if found is None:
-            return None
-        method, target, head, start, _ = found
-        resource = self._site.shortcut(target, head.upgrades)
-        if resource is None:
-            return None
-        known = _Known(Pattern(data, start, head.length), method, head.fields, resource)
-        if not head.upgrades:
-            self._known[data[0]] = known
-        return known
 
     def _elsewhere(self, others: Others) -> bool:
         """Whether the next request is for a session of another process, which gets the connection; or may be."""

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 import secrets
+from base64 import urlsafe_b64encode
 from dataclasses import replace
+from functools import lru_cache
 
 from siotwisted.dialects.dialect import (
     Dialect,
@@ -40,20 +42,26 @@ __all__ = ["ENGINEIO_2", "ENGINEIO_3", "ENGINEIO_4", "ENGINES", "PARSERS", "PLAI
 
 def _freshConnectionID(sessionID: str, namespace: str) -> str:
     """An id that tells nothing of the session's, which is a secret."""
-    return secrets.token_urlsafe(15)
+    return urlsafe_b64encode(secrets.token_bytes(15)).decode("ascii")
 
 
 def _opening(sessionID: str, streaming: bool, settings: Settings) -> str:
     upgrades = settings.allowUpgrades and "websocket" in settings.transports and not streaming
+    rest = _offers(upgrades, settings.pingInterval, settings.pingTimeout, settings.maxPayload)
+    return f'{{"sid":"{sessionID}",{rest}'  # which needs no escapes
+
+
+@lru_cache(16)
+def _offers(upgrades: bool, pingInterval: float, pingTimeout: float, maxPayload: int) -> str:
+    """What all sessions are told that are opened with these."""
     return dumps(
         {
-            "sid": sessionID,
             "upgrades": ["websocket"] if upgrades else [],
-            "pingInterval": round(settings.pingInterval * 1000),
-            "pingTimeout": round(settings.pingTimeout * 1000),
-            "maxPayload": settings.maxPayload,
+            "pingInterval": round(pingInterval * 1000),
+            "pingTimeout": round(pingTimeout * 1000),
+            "maxPayload": maxPayload,
         }
-    )
+    )[1:]
 
 
 def _express(fault: Fault, route: Route) -> Refusal:

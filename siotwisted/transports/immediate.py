@@ -8,11 +8,15 @@ nothing to send nearly always takes a message right away.
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 from twisted.internet.tcp import Server
 
-__all__ = ["hasUnsent", "takesAtOnce", "writeAtOnce"]
+__all__ = ["hasUnsent", "takesAtOnce", "writeAtOnce", "writeLast"]
+
+#: Where the system can wait for more before it makes a segment of what it has got.
+_MORE = getattr(socket, "MSG_MORE", 0)
 
 
 def takesAtOnce(transport: object) -> bool:
@@ -46,3 +50,22 @@ def writeAtOnce(transport: Any, data: bytes) -> None:
         sent = 0
     if sent < len(data):
         transport.write(data[sent:])
+
+
+def writeLast(transport: Any, data: bytes) -> bool:
+    """
+    Hand the last bytes of a connection to its socket, which the end is to follow at once, in one segment with them.
+
+    :param transport: one that :func:`takesAtOnce`.
+    :return: whether the socket took them all; if not, the reactor sends them, and the connection is to end behind that.
+    """
+    sent = -1
+    if not (hasUnsent(transport) or transport.disconnecting) and transport.connected:
+        try:
+            sent = transport.socket.send(data, _MORE) if data else 0
+        except OSError:
+            sent = -1
+    if sent == len(data):
+        return True
+    transport.write(data[max(sent, 0) :])
+    return False

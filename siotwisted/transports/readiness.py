@@ -62,11 +62,9 @@ class ReadySet:
         Read the transport of this descriptor no more. It is best told before that is closed: a process that was forked
         off may have it, too, and it would stay in the system's set.
         """
-        if self._members.pop(number, None) is not None:
-            try:
-                self._epoll.unregister(number)
-            except OSError:
-                pass  # it is closed already
+        transport = self._members.pop(number, None)
+        if getattr(transport, "socket", None) is not None:  # else it is closed, and out of the system's set by that
+            self._epoll.unregister(number)
         if self._watched and not self._members:
             self._watched = False
             self._reactor.removeReader(self)

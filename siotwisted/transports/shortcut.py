@@ -27,8 +27,8 @@ _FIELD = re.compile(rb"([^:]++):[ \t]*+([^\r]*+)\r\n")
 _UNUSUAL = frozenset(("transfer-encoding", "expect", "te", "trailer"))
 #: What a ``Connection`` may say, and whether that needs an ``Upgrade``, which has to name WebSockets alone.
 _CONNECTIONS = {"keep-alive": None, "upgrade": "websocket", "keep-alive, upgrade": "websocket"}
-#: The head of a WebSocket's handshake is no other's, for its key is made by chance.
-_ONCE = b"sec-websocket-key:"
+_KEY_NAME = b"sec-websocket-key:"
+_KEY = re.compile(rb"[ \t]*+([A-Za-z0-9+/=]++)[ \t]*+")
 #: One text for all headers of the same name: handshakes are kept as long as their sessions.
 _NAMES = {
     name: name
@@ -91,14 +91,27 @@ def _parsed(block: bytes) -> Head | None:
 
 
 def _head(block: bytes) -> Head | None:
+    here = block.lower().find(_KEY_NAME)
+    if here < 0:
+        return _known(block)
+    # The head of a WebSocket's handshake is no other's, for its key is made by chance; the rest of it is not.
+    there = block.find(b"\r\n", here)
+    key = _KEY.fullmatch(block, here + len(_KEY_NAME), there)
+    if key is None or block[max(here - 2, 0) : here] not in (b"", b"\r\n"):
+        return _parsed(block)
+    head = _known(block[:here] + block[there + 2 :])
+    if head is None or "sec-websocket-key" in head.fields:
+        return _parsed(block)
+    return head._replace(fields={**head.fields, "sec-websocket-key": key[1].decode()})
+
+
+def _known(block: bytes) -> Head | None:
     try:
         return _heads[block]
     except KeyError:
-        head = _parsed(block)
-        if _ONCE not in block.lower():
-            if len(_heads) >= _REMEMBERED:
-                _heads.clear()
-            _heads[block] = head
+        if len(_heads) >= _REMEMBERED:
+            _heads.clear()
+        head = _heads[block] = _parsed(block)
         return head
 
 
@@ -197,6 +210,7 @@ class ShortRequest:
     """
 
     __slots__ = (
+        "_address",
         "_answer",
         "_carrier",
         "_status",
@@ -216,6 +230,7 @@ class ShortRequest:
         self.body = body
         self.cut: Callable[[], object] | None = None
         self._carrier: Carrier | None = carrier
+        self._address: IAddress | None = None
         self._status = b"200 OK"
         self.common = NO_HEADERS
         self.headers: dict[str, str] = {}
@@ -237,9 +252,10 @@ class ShortRequest:
 
     def getClientAddress(self) -> IAddress:
         """Where it came from."""
-        assert self._carrier is not None
-        address: IAddress = self._carrier.transport.getPeer()
-        return address
+        if self._address is None:
+            assert self._carrier is not None
+            self._address = self._carrier.transport.getPeer()
+        return self._address
 
     def setResponseCode(self, code: int, message: bytes) -> None:
         """Set the status of the answer."""

@@ -19,6 +19,7 @@ from autobahn.websocket.protocol import WebSocketProtocol
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
 from autobahn.websocket.xormasker import create_xor_masker  # type: ignore[attr-defined]
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, ISSLTransport, ITCPTransport
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
@@ -32,7 +33,7 @@ from siotwisted.interfaces import ISessionTransport
 from siotwisted.packets import Reason
 from siotwisted.session import Session
 from siotwisted.transports.http import addressText, parseQuery
-from siotwisted.transports.immediate import takesAtOnce, writeAtOnce
+from siotwisted.transports.immediate import takesAtOnce, writeAtOnce, writeLast
 from siotwisted.transports.readiness import ReadySet
 from siotwisted.wire.websocketframe import deflatedFrame, frame
 
@@ -55,6 +56,12 @@ _MAX_FRAGMENTS = 4096
 #: From how many bytes on Autobahn's native code unmasks faster than one operation on a large integer.
 _LARGE = 1536
 _number = int.from_bytes
+_DONE = Failure(ConnectionDone())
+#: The first bytes of masked close frames without and with a code, by their length, the codes that say nothing but that
+#: the client leaves, and our answer (RFC 6455, sections 5.5.1 and 7.4.1).
+_GOODBYES = {6: b"\x88\x80", 8: b"\x88\x82"}
+_USUAL_CODES = (1000, 1001)
+_GOODBYE = b"\x88\x02\x03\xe8"
 
 
 class WebSocketOwner(Protocol):
@@ -109,6 +116,8 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
     #: The descriptor that it is known by in the set of those that are read together.
     _number: int | None = None
     _lost = False
+    #: The answer to the handshake, until it is sent.
+    _answer = b""
 
     def __init__(self) -> None:
         """Autobahn's own beginning is in the class; see :mod:`~siotwisted.transports.websocketfactory`."""
@@ -135,9 +144,12 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
 
         :param response: the answer to the handshake, without extensions.
         """
-        self.state = self.STATE_OPEN
-        self.write((response,))
+        self._answer = response
         self.onOpen()
+        if self._session is not None and self._session.transport is self:
+            self._session.flush()  # the answer leaves with what the session begins with
+        if self._answer:
+            self.write(())
 
     def dataReceived(self, data: bytes) -> None:
         """
@@ -148,9 +160,35 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
         """
         if self.state == self.STATE_OPEN and not self.data and self.current_frame is None and not self.inside_message:
             data = self._readMessages(data)
+            if data and self._readGoodbye(data):
+                return
         if data:
             # Without the debug line of the method that this one overrides, whose arguments cost more than the rest.
             self._dataReceived(data)
+
+    def _readGoodbye(self, data: bytes) -> bool:
+        """
+        Read the close frame of a client that just leaves, answer it, and end the connection, all in one segment: with
+        Autobahn, and another turn of the reactor, that takes a fifth of all that is done for a short connection.
+
+        :return: whether it was one, on a connection that can be written to at once.
+        """
+        if self._number is None or len(data) not in _GOODBYES or data[:2] != _GOODBYES[len(data)]:
+            return False
+        code = None
+        if len(data) == 8:
+            code = (data[2] ^ data[6]) << 8 | data[3] ^ data[7]
+            if code not in _USUAL_CODES:
+                return False
+        self.state = self.STATE_CLOSED
+        self.wasClean, self.remoteCloseCode = True, code
+        self.ready = False
+        if writeLast(self.transport, _GOODBYE):
+            self.transport.connectionLost(_DONE)
+        else:
+            self.transport.loseConnection()
+            self._cutOffLater()
+        return True
 
     def _readMessages(self, data: bytes) -> bytes:
         """
@@ -357,12 +395,16 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
 
     def write(self, chunks: Sequence[bytes], binary: bool = False) -> None:
         """Send messages, together."""
-        if self.state == self.STATE_OPEN:
-            data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-            if self._atOnce:
-                writeAtOnce(self.transport, data)
-            else:
-                self.transport.write(data)
+        if self.state != self.STATE_OPEN:
+            if not self._answer:
+                return
+            chunks, self._answer = (self._answer, *chunks), b""
+            self.state = self.STATE_OPEN
+        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        if self._atOnce:
+            writeAtOnce(self.transport, data)
+        else:
+            self.transport.write(data)
 
     def tells(self, answered: ISessionTransport) -> bool | None:
         """A WebSocket is no poll."""
@@ -381,7 +423,7 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
 
     def loseConnection(self, chunks: Sequence[bytes] = (), binary: bool = False) -> None:
         """Send the last messages, and begin the closing handshake."""
-        if any(chunks) and self.state != self.STATE_OPEN:
+        if any(chunks) and self.state != self.STATE_OPEN and not self._answer:
             _log.warn("{count} last frames for a WebSocket that is closing were not sent", count=sum(map(bool, chunks)))
         self.write(chunks)
         self.sendClose(1000)

@@ -93,6 +93,8 @@ class EngineCodec(BaseCodec):
             return ()
         if outgoing.event and self._head:
             return ("42" + outgoing.text,)
+        if outgoing.kind in _ENGINE:
+            return (self.encodeMessage(outgoing.packet),)
         return [self.encodeMessage(packet) for packet in self.packets(outgoing)]
 
     def eventOf(self, message: str | bytes) -> list[Any] | None:

@@ -22,7 +22,7 @@ import msgspec
 
 from siotwisted.errors import EncodeError, ProtocolError
 
-__all__ = ["MAX_DEPTH", "dumps", "dumpsFlat", "flatJSON", "loads", "loadsCall"]
+__all__ = ["MAX_DEPTH", "dumps", "dumpsFlat", "dumpsFlatObject", "flatJSON", "loads", "loadsCall"]
 
 #: How deep arrays and objects may nest in JSON that a peer sends.
 MAX_DEPTH = 64
@@ -85,6 +85,13 @@ def dumpsFlat(value: object) -> str:
     return flatJSON(value).decode() if type(value) is list else ""
 
 
+def dumpsFlatObject(value: object) -> str:
+    """What :func:`dumps` writes of text and whole numbers by name; ``""`` if it is not so simple."""
+    if type(value) is dict and set(map(type, value)) <= _NAMES:
+        return flatJSON(value).decode()
+    return ""
+
+
 def dumps(value: object) -> str:
     """
     Write a value as compact JSON that UTF-8 can carry.
@@ -94,9 +101,7 @@ def dumps(value: object) -> str:
     :param value: anything that JSON can hold.
     :raises EncodeError: for a value that JSON can't hold: bytes, ``NaN``, an infinity, a cycle, an unknown type.
     """
-    flat = dumpsFlat(value)
-    if not flat and type(value) is dict and set(map(type, value)) <= _NAMES:
-        flat = flatJSON(value).decode()
+    flat = dumpsFlat(value) or dumpsFlatObject(value)
     if flat:
         return flat
     try:

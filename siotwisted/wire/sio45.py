@@ -28,7 +28,7 @@ from typing import Any
 from siotwisted.errors import EncodeError, ProtocolError
 from siotwisted.packets import Kind, Packet
 from siotwisted.wire.attachments import Place, places, putBack, takeOut
-from siotwisted.wire.jsontext import dumps, loads
+from siotwisted.wire.jsontext import dumps, dumpsFlatObject, loads
 
 __all__ = ["MAX_ID", "NAMESPACE", "RESERVED", "Decoder", "checkHead", "encode", "faultOf"]
 
@@ -92,6 +92,9 @@ def checkHead(packet: Packet) -> None:
 
 
 def _write(data: object) -> tuple[str, Sequence[bytes]]:
+    flat = dumpsFlatObject(data)
+    if flat:
+        return flat, ()
     value, attachments = takeOut(data)
     return dumps(value), attachments
 

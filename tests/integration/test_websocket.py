@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from shutil import rmtree
+from socket import SO_SNDBUF, SOL_SOCKET
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any, cast
 
@@ -34,7 +35,7 @@ from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
-from siotwisted import Config, Connection, QueueFull, SocketIO, SocketIOResource, SocketIOWebSocketFactory
+from siotwisted import Config, Connection, QueueFull, SocketIO, SocketIOResource, SocketIOWebSocketFactory, Undelivered
 from siotwisted.handshake import Handshake
 from siotwisted.packets import Reason
 from siotwisted.transports.flashpolicy import FlashPolicySniffer, policyFile
@@ -554,8 +555,39 @@ class Conversations(Case):
             self.assertIsNone(self.sio.getConnection(connection.id))
         page = await self.raw(self.upgrade() + closeFrame(1001))
         await page.ended
-        await self.until(lambda: len(self.reasons) == 3)
-        self.assertEqual(self.reasons, [Reason.TRANSPORT_CLOSE] * 3)
+        for code, reason in ((1000, "bye"), (3000, ""), (4999, "é")):
+            client, _ = await self.join()
+            client.sendClose(code, reason)
+            self.assertEqual(await client.ended, (True, 1000))
+        await self.until(lambda: len(self.reasons) == 6)
+        self.assertEqual(self.reasons, [Reason.TRANSPORT_CLOSE] * 6)
+
+    async def test_goodbyeOfSlowReader(self) -> None:
+        """A client that says goodbye before it has read all that was handed over gets it, and an answer behind it."""
+        await self.serve()
+        lost: list[Undelivered] = []
+
+        def noteAll(connection: Connection, messages: list[Undelivered], reason: Reason) -> None:
+            for message in messages:
+                self.note(lost, message)
+
+        self.sio.onUndelivered(noteAll)
+        cast(Any, self.ports[0]).socket.setsockopt(SOL_SOCKET, SO_SNDBUF, 8192)
+        client = await self.raw(self.upgrade())
+        await client.whenFrames(1)
+        cast(Any, client.transport).pauseProducing()
+        for number in range(9):
+            self.connections[0].send(str(number) * 100_000)
+            await turn()
+        client.write(closeFrame(1000))
+        for _ in range(20):
+            await turn()
+        cast(Any, client.transport).resumeProducing()
+        await client.ended
+        self.assertEqual(client.frames[-1], (CLOSE, b"\x03\xe8"))
+        await self.until(lambda: len(lost) == 9)
+        self.assertEqual(len(client.heard), 1 + len([message for message in lost if message.sent]))
+        self.assertEqual(self.reasons, [Reason.TRANSPORT_CLOSE])
 
     async def test_cut(self) -> None:
         """A client that is cut is waited for, no longer than ``reconnectTimeout``."""

@@ -9,6 +9,7 @@ from typing import Any
 from twisted.internet import reactor as installedReactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
@@ -17,7 +18,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
-from siotwisted.transports.immediate import takesAtOnce, writeAtOnce
+from siotwisted.transports.immediate import takesAtOnce, writeAtOnce, writeLast
 
 # Typed loosely: what it can do depends on the platform.
 reactor: Any = installedReactor
@@ -108,6 +109,35 @@ class ImmediateTests(TestCase):
         self.assertEqual(await self.receive(6), b"onetwo")
         writeAtOnce(transport, b"three")
         self.assertEqual(self.client.recv(10), b"three")
+
+    async def test_last(self) -> None:
+        """The last bytes are taken at once, and leave when the connection ends."""
+        transport = await self.connect()
+        self.assertTrue(writeLast(transport, b""))
+        self.assertTrue(writeLast(transport, b"bye"))
+        transport.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(await self.receive(3), b"bye")
+        self.assertEqual(self.client.recv(1), b"")
+
+    async def test_lastBehindOthers(self) -> None:
+        """What waits comes before the last, which the reactor sends then; so it does what the socket does not take."""
+        transport = await self.connect()
+        transport.write(b"one")
+        self.assertFalse(writeLast(transport, b"two"))
+        self.assertEqual(await self.receive(6), b"onetwo")
+        data = bytes(range(256)) * 100_000
+        self.assertFalse(writeLast(transport, data))
+        transport.loseConnection()
+        self.assertTrue(await self.receive(len(data)) == data)
+
+    async def test_lastOfBroken(self) -> None:
+        """A socket that refuses the last leaves it to the reactor, which notices."""
+        transport = await self.connect()
+        self.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.client.close()
+        self.assertFalse(writeLast(transport, b"bye"))
+        await self.server.lost
+        self.assertFalse(writeLast(transport, b"bye"))
 
     async def test_full(self) -> None:
         """What the socket does not take follows in order, and the producer is paused until it has."""

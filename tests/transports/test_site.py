@@ -471,14 +471,30 @@ class HeadTests(SynchronousTestCase):
         self.assertEqual(shortcut.readHead(b"GET / HTTP/1.1\r\n\r\n"), (b"GET", b"/", ({}, 0, False), 18, 18))
 
     def test_upgrade(self) -> None:
-        """A head that asks for a WebSocket says so in both of its headers; it is not remembered."""
+        """A head that asks for a WebSocket says so in both of its headers; it is remembered without its key."""
         shortcut._heads.clear()
         for connection in ("Upgrade", "keep-alive, Upgrade"):
-            head = f"Connection: {connection}\r\nUpgrade: WebSocket\r\nSec-WebSocket-Key: x\r\n\r\n".encode()
-            found = shortcut.readHead(b"GET /a HTTP/1.1\r\n" + head)
-            self.assertTrue(found is not None and found[2].upgrades)
-            self.assertIsNone(shortcut.readHead(b"POST /a HTTP/1.1\r\n" + head))
-        self.assertEqual(shortcut._heads, {})
+            for key in ("a", "b=="):
+                fields = {"connection": connection, "upgrade": "WebSocket", "sec-websocket-key": key}
+                lines = [f"{name}: {value}\r\n".encode() for name, value in fields.items()]
+                for turned in (0, 1, 2):
+                    head = b"".join((*lines[turned:], *lines[:turned], b"\r\n"))
+                    found = shortcut.readHead(b"GET /a HTTP/1.1\r\n" + head)
+                    self.assertEqual(found and found[2], (fields, 0, True))
+                    self.assertIsNone(shortcut.readHead(b"POST /a HTTP/1.1\r\n" + head))
+        self.assertEqual(len(shortcut._heads), 2 * 2)
+        self.assertNotIn(b"key", b"".join(shortcut._heads).lower())
+        for headers, said in (
+            (b"Sec-WebSocket-Key: a\r\nSec-WebSocket-Key: b\r\n", "a, b"),
+            (b"sec-websocket-key:\ta \r\n", "a"),
+            (b"X-Sec-WebSocket-Key: a\r\n", None),
+            (b"Sec-WebSocket-Key: a b\r\n", "a b"),
+            (b"Sec-WebSocket-Key:\r\n", ""),
+        ):
+            found = shortcut.readHead(b"GET /a HTTP/1.1\r\n" + headers + b"\r\n")
+            assert found is not None
+            self.assertEqual(found[2].fields.get("sec-websocket-key"), said)
+        self.assertIsNone(shortcut.readHead(b"GET /a HTTP/1.1\r\nSec-WebSocket-Key: a\r\nTE: b\r\n\r\n"))
         for headers in (
             b"Connection: Upgrade\r\n",
             b"Upgrade: websocket\r\n",
