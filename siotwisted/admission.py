@@ -24,11 +24,13 @@ from siotwisted.origins import Origins
 from siotwisted.registry import SessionRegistry
 from siotwisted.session import Session
 
-__all__ = ["Admission", "GetHeader"]
+__all__ = ["CHECKED", "Admission", "GetHeader"]
 
 #: Gives the value of a request's header, or None.
 GetHeader = Callable[[str], "str | None"]
 
+#: The headers that the checks look at; two requests that have the same there fare alike.
+CHECKED = ("origin", "host", "upgrade", "sec-websocket-origin", "sec-fetch-site", "referer", "cookie")
 #: What pages load as scripts and frames: a browser names no origin then, and a foreign page could read the answer.
 _SCRIPTED = ("jsonp-polling", "htmlfile")
 

@@ -101,8 +101,12 @@ class _Channel(Protocol):
         self._idle: IDelayedCall | None = None
         #: The descriptor that it is known by in the set of those that are read together.
         self._number: int | None = None
-        #: The last requests of each method that were served here, by its first byte.
+        #: What was asked for last, without the time in it, and its resource; and what is asked for again and again, by
+        #: the first byte of its method.
+        self._asked: tuple[bytes, bytes, bool] | None = None
+        self._found: TransportResource | None = None
         self._known: dict[int, _Known] = {}
+        self._habit = False
         #: The protocol that the connection was given to, for good; and whether another process is about to get it.
         self._heir: Any = None
         self._leaving = False
@@ -152,9 +156,11 @@ class _Channel(Protocol):
         self._paused = full
 
     def _enterSet(self) -> None:
-        """Polls come again and again: have them read with little of the reactor's work."""
+        """If polls come again and again, have them read with little of the reactor's work."""
+        if not self._habit or self._number is not None:
+            return
         readySet = self._site.readySet
-        rests = self._web is None and not self._paused and self._number is None
+        rests = self._web is None and not self._paused
         if readySet is not None and self._atOnce and rests and self.transport.connected:
             self._number = self.transport.fileno()
             readySet.add(self.transport)
@@ -191,18 +197,20 @@ class _Channel(Protocol):
                 data = self._data
                 known = self._known.get(data[0])
                 if known is not None and known.pattern.fits(data):
+                    self._habit = True
                     pattern, method, fields, resource = known
                     target, start, stop = pattern.uri(data), pattern.start, pattern.start + pattern.length
                 else:
                     found = readHead(data)
-                    place = None if found is None else self._site.shortcut(found[1], found[2].upgrades)
+                    last = self._found
+                    place = None if found is None else self._resource(found[1], found[2].upgrades)
                     if found is None or place is None:
                         self._leaveToWeb()
                         return
                     resource = place
                     method, target, head, start, stop = found
                     fields = head.fields
-                    if not head.upgrades:
+                    if resource is last:  # and so it may be a habit
                         self._known[data[0]] = _Known(Pattern(data, start, head.length), method, fields, resource)
                 if stop > len(data):
                     return
@@ -212,6 +220,20 @@ class _Channel(Protocol):
                 self._render(resource, request)
         finally:
             self._serving = False
+
+    def _resource(self, target: bytes, upgrades: bool) -> TransportResource | None:
+        """
+        The resource of a target. A client asks for the same one again and again, but for the time in its URL, and no
+        resource depends on that.
+        """
+        asked = target, b"", upgrades
+        head, _, rest = target.partition(b"&t=")
+        if b"?" in head:
+            _, _, tail = rest.partition(b"&")
+            asked = head, tail, upgrades
+        if asked != self._asked:
+            self._asked, self._found = asked, self._site.shortcut(target, upgrades)
+        return self._found
 
     def _elsewhere(self, others: Others) -> bool:
         """Whether the next request is for a session of another process, which gets the connection; or may be."""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from http import HTTPStatus
 from math import nan
+from operator import eq
 from typing import Any, NamedTuple, TypeAlias
 
 from twisted.internet.error import ConnectionAborted
@@ -24,7 +25,7 @@ from twisted.web.http import HTTPChannel
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
-from siotwisted.admission import Admission, GetHeader
+from siotwisted.admission import CHECKED, Admission, GetHeader
 from siotwisted.dialects.dialect import Problem, Refusal, Route
 from siotwisted.errors import ProtocolError
 from siotwisted.handshake import Handshake
@@ -293,8 +294,8 @@ class TransportResource(Resource, ABC):
         """Check the request at the door, then serve it by its method."""
         admission, route = self._admission, self._route
         session: Session | None = None
-        if isinstance(request, ShortRequest) and request.fields is self._passed:
-            # It has passed before with the same headers, and all that may have changed since is its session.
+        if isinstance(request, ShortRequest) and (request.fields is self._passed or self._hasPassed(request)):
+            # All that may have changed since is its session.
             request.common = self._common
             found = admission.place(route)
             if isinstance(found, Problem):
@@ -318,6 +319,14 @@ class TransportResource(Resource, ABC):
             return self.render_OPTIONS(request)
         request.setHeader("Allow", _METHODS)
         return refuse(request, BAD_METHOD if route.sessionID else self.refusal(Problem.METHOD))
+
+    def _hasPassed(self, request: ShortRequest) -> bool:
+        """Whether a request like this has passed the checks before, on this connection."""
+        passed, fields = self._passed, request.fields
+        if passed is not None and all(map(eq, map(passed.get, CHECKED), map(fields.get, CHECKED))):
+            self._passed = fields
+            return True
+        return False
 
     def refusal(self, problem: Problem) -> Refusal:
         """How the client's generation says a problem."""
