@@ -38,6 +38,9 @@ class ISessionTransport(Interface):
     streaming: bool = Attribute("Whether it can be written to again and again; a poll takes one write and is over.")
     messages: bool = Attribute("Whether it carries messages one by one, as a WebSocket does, and not payloads.")
     takesBytes: bool = Attribute("Whether a payload may be bytes that are no text.")
+    heads: Sequence[bytes] = Attribute(
+        "Of one that carries messages: what stands before a text of so many bytes, as far as nothing else is done to it."
+    )
     ready: bool = Attribute("Whether it takes bytes now; while the client reads too slowly, it does not.")
 
     def dress(data: str | bytes, text: bool = False) -> bytes:

@@ -65,9 +65,9 @@ class Outbox:
     :param maxMessages: how many may wait to be handed over.
     :param maxBytes: how many bytes they may have together; and, up to 1 MiB, those that are handed over and not
         confirmed.
-    :ivar accepted: how many messages were ever accepted.
-    :ivar released: how many of them were given up.
+    :ivar released: how many messages were given up.
     :ivar dropped: how many volatile ones were not accepted, or are so no more, for their transport has failed.
+    :ivar cut: whether more waited than the last slice took.
     :ivar floors: for each namespace the stamp of the last message that was let go of, if somebody wants to know.
     """
 
@@ -89,7 +89,7 @@ class Outbox:
         "_volatile",
         "_watchers",
         "_window",
-        "accepted",
+        "cut",
         "dropped",
         "floors",
         "released",
@@ -113,10 +113,16 @@ class Outbox:
         #: The places of volatile messages; and of those that another queue had handed over.
         self._volatile: list[int] | None = None
         self._sent: set[int] | None = None
-        self.accepted = self.released = self.dropped = 0
+        self.released = self.dropped = 0
+        self.cut = False
         self.floors: dict[str, int] | None = None
 
     # The figures, in messages: accepted = confirmed + pending + released.
+
+    @property
+    def accepted(self) -> int:
+        """How many messages were ever accepted."""
+        return self._confirmed - self._ownCount + len(self._entries) + self.released
 
     @property
     def confirmed(self) -> int:
@@ -183,7 +189,6 @@ class Outbox:
         entries.append(outgoing)
         self._ends.append(end)
         self._acceptedBytes = end
-        self.accepted += 1
         return self._confirmed + len(entries)
 
     def acceptVolatile(self, outgoing: Queued, size: int) -> int:
@@ -209,7 +214,6 @@ class Outbox:
 
     def inherit(self, entry: Entry, size: int) -> None:
         """Take over a message from another queue, which no limit may keep out."""
-        self.accepted += 1
         self._append(entry.outgoing, size)
         if entry.sent:
             if self._sent is None:
@@ -251,6 +255,7 @@ class Outbox:
         """
         ends = self._ends
         stop = len(ends)
+        self.cut = False
         if stop == self._handed:
             return []
         end, bound, last = self._handedBytes + most, self._confirmedBytes + self._window, ends[-1]
@@ -258,6 +263,7 @@ class Outbox:
             # The packet in which the slice is full belongs to it. What may be unconfirmed ends before its bound, unless
             # it is one packet.
             stop = min(bisect_left(ends, end) + 1, max(bisect_right(ends, bound), 1))
+            self.cut = stop < len(ends)
             if stop <= self._handed:
                 return []
             last = ends[stop - 1]
@@ -274,7 +280,6 @@ class Outbox:
             self._entries[place - self._confirmed - 1] = Outgoing(_VOID)
             self._ownCount += 1
             insort(self._own, place)
-            self.accepted -= 1
             self.dropped += 1
         self._volatile = None
 

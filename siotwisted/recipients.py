@@ -113,7 +113,7 @@ class NamespaceCore(Generic[Member]):
 
         :raises siotwisted.EncodeError: if it can't be written, or the name is reserved.
         """
-        if type(event) is str and event not in RESERVED and self._plain:
+        if self._plain and type(event) is str and event not in RESERVED:
             flat = flatJSON([event, *arguments])
             if flat and flat.isascii():
                 return flat

@@ -69,6 +69,7 @@ class Sender(ABC):
         "_pinged",
         "_reason",
         "_registry",
+        "_streams",
         "closed",
         "codec",
         "id",
@@ -84,6 +85,8 @@ class Sender(ABC):
         self.id = id
         self.closed = False
         self.transport: ISessionTransport | None = None
+        #: Whether that can be written to again and again.
+        self._streams = False
         self.outbox = Outbox(config.queueMessages, config.queueBytes)
         #: The packet that opens the session, until it is sent, if its protocol has one.
         self._greeting: Outgoing | None = None
@@ -236,7 +239,7 @@ class Sender(ABC):
         transport = self.transport
         if transport is None:
             return
-        if not transport.streaming:
+        if not self._streams:
             self._besides = self._beside
             batch = self.outbox.slice(_ANSWER)
             if self._beside or self._greeting is not None:
@@ -258,7 +261,7 @@ class Sender(ABC):
                 self.codec.send(batch)
             except Exception:
                 self._unsent()
-            if not outbox.waiting:
+            if not outbox.cut:
                 break
         if outbox.pressing:
             self._askEarly()

@@ -270,6 +270,7 @@ class Session(Sender):
             self._detach()
         self._registry.transports.add(transport)
         self.transport = transport
+        self._streams = transport.streaming
         self.transportName = transport.name
         self.codec.makeConnection(transport)
         self._liveness.attached(transport)
@@ -315,6 +316,7 @@ class Session(Sender):
         self._tidy()
         self._registry.transports.add(transport)
         self.transport = transport
+        self._streams = transport.streaming
         self.codec.makeConnection(transport)
         if not self._resume(transport, got, moved):
             self.withhold()

@@ -43,6 +43,7 @@ class StreamTransport(ABC):
     headers: ClassVar[dict[str, str]]
     streaming = True
     messages = False
+    heads = ()
     takesBytes = False
 
     def __init__(self, request: Request, session: Session, route: Route) -> None:

@@ -35,7 +35,7 @@ from siotwisted.session import Session
 from siotwisted.transports.http import addressText, parseQuery
 from siotwisted.transports.immediate import takesAtOnce, writeAtOnce, writeLast
 from siotwisted.transports.readiness import ReadySet
-from siotwisted.wire.websocketframe import deflatedFrame, frame
+from siotwisted.wire.websocketframe import HEADS, deflatedFrame, frame
 
 __all__ = ["NO_BODY", "SocketIOWebSocketProtocol"]
 
@@ -56,11 +56,14 @@ _MAX_FRAGMENTS = 4096
 #: From how many bytes on Autobahn's native code unmasks faster than one operation on a large integer.
 _LARGE = 1536
 _number = int.from_bytes
+#: What makes of a number of 32 bits so many of it, one behind the other.
+_REPEATED = [sum(1 << 32 * place for place in range(times)) for times in range(_LARGE // 4 + 1)]
 _DONE = Failure(ConnectionDone())
 #: The first bytes of masked close frames without and with a code, by their length, the codes that say nothing but that
 #: the client leaves, and our answer (RFC 6455, sections 5.5.1 and 7.4.1).
 _GOODBYES = {6: b"\x88\x80", 8: b"\x88\x82"}
 _USUAL_CODES = (1000, 1001)
+_OPEN = WebSocketProtocol.STATE_OPEN
 _GOODBYE = b"\x88\x02\x03\xe8"
 
 
@@ -103,6 +106,7 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
     takesBytes = True
     admitted: tuple[Route, Handshake | None] | None = None
     ready: bool = False
+    heads = HEADS
     #: A message in a frame, compressed if that was agreed upon and it is long enough.
     dress: Callable[..., bytes] = staticmethod(frame)
     _session: Session | None = None
@@ -158,7 +162,7 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
         A message that comes alone costs a tenth here of what it costs there, where each has a Deferred, an incremental
         check of its UTF-8, and arguments of debug lines that nobody sees.
         """
-        if self.state == self.STATE_OPEN and not self.data and self.current_frame is None and not self.inside_message:
+        if self.state == _OPEN and not self.data and self.current_frame is None and not self.inside_message:
             data = self._readMessages(data)
             if data and self._readGoodbye(data):
                 return
@@ -211,8 +215,9 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
             payload, mask = data[body:stop], data[body - 4 : body]
             if size < _LARGE:
                 # One exclusive or of two numbers: the mask, repeated, and the payload.
-                key = (mask * ((size >> 2) + 1))[:size]
-                plain = (_number(payload) ^ _number(key)).to_bytes(size)
+                times = size + 3 >> 2
+                key = _number(mask, "little") * _REPEATED[times]
+                plain = (_number(payload, "little") ^ key).to_bytes(times << 2, "little")[:size]
             else:
                 plain = create_xor_masker(mask, size).process(payload)
             if first == _TEXT:
@@ -321,6 +326,7 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
         if self._perMessageCompress is not None:
             self._threshold = self.factory.admission.registry.config.perMessageDeflate
             self.form = "deflated websocket"
+            self.heads = ()
             self.dress = self._dressDeflated
         self.ready = True
         if self._atOnce and self.factory.readySet is not None:
@@ -395,7 +401,7 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
 
     def write(self, chunks: Sequence[bytes], binary: bool = False) -> None:
         """Send messages, together."""
-        if self.state != self.STATE_OPEN:
+        if self.state != _OPEN:
             if not self._answer:
                 return
             chunks, self._answer = (self._answer, *chunks), b""

@@ -267,15 +267,17 @@ class BaseCodec(ABC):
             transport.write(*self.dressed(outgoings))
             return
         # As :meth:`dressed`, for what most clients are on, and most packets are.
-        form, head, dress, chunks = self._form, self._head, transport.dress, []
+        form, head, heads, chunks = self._form, self._head, transport.heads, []
+        short = len(heads) - len(head) if head else 0
         for outgoing in outgoings:
-            if not isinstance(outgoing, Outgoing):
-                message = head + outgoing if head and isinstance(outgoing, bytes) else self.ordinary(outgoing)
-                if message:
-                    chunks.append(dress(message, True))
-                    continue
-                outgoing = outgoingOf(outgoing)
-            chunks.append(outgoing.forms.get(form) or outgoing.form(form, self._dressMessages))
+            if isinstance(outgoing, Outgoing):
+                chunks.append(outgoing.forms.get(form) or outgoing.form(form, self._dressMessages))
+            elif type(outgoing) is bytes and len(outgoing) < short:
+                chunks += (heads[len(head) + len(outgoing)], head, outgoing)
+            elif message := self.ordinary(outgoing):
+                chunks.append(transport.dress(message, True))
+            else:
+                chunks.append(outgoingOf(outgoing).form(form, self._dressMessages))
         transport.write(chunks)
 
     def _say(self, outgoing: Outgoing) -> int:

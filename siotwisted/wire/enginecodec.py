@@ -99,10 +99,12 @@ class EngineCodec(BaseCodec):
 
     def eventOf(self, message: str | bytes) -> list[Any] | None:
         """See :meth:`BaseCodec.eventOf`."""
-        if message[:4] == '42["' and self._parser.events and not self._parser.due:
-            event: list[Any] = loads(message[2:])  # type: ignore[arg-type]  # it is text, as it begins so
-            if event[0] not in RESERVED:
-                return event
+        if message[:4] == '42["':
+            parser = self._parser
+            if parser.events and not parser.due:
+                event: list[Any] = loads(message[2:])  # type: ignore[arg-type]  # it is text, as it begins so
+                if event[0] not in RESERVED:
+                    return event
         return None
 
     def messageReceived(self, message: str | bytes) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Sequence
 
-__all__ = ["deflatedFrame", "frame"]
+__all__ = ["HEADS", "deflatedFrame", "frame"]
 
 _TEXT = 0x81
 _BINARY = 0x82
@@ -34,9 +35,9 @@ def _head(first: int, size: int) -> bytes:
     return _LONG(first, 127, size)
 
 
-#: Nearly all text has fewer bytes than this. The heads of such text.
+#: Nearly all text has fewer bytes than this. The heads of such text, by its length.
 _FEW = 2048
-_HEADS = [_head(_TEXT, size) for size in range(_FEW)]
+HEADS: Sequence[bytes] = [_head(_TEXT, size) for size in range(_FEW)]
 
 
 def frame(data: str | bytes, text: bool = False) -> bytes:
@@ -49,7 +50,7 @@ def frame(data: str | bytes, text: bool = False) -> bytes:
         data, text = data.encode(), True
     size = len(data)
     if text and size < _FEW:
-        return _HEADS[size] + data
+        return HEADS[size] + data
     return _head(_TEXT if text else _BINARY, size) + data
 
 
