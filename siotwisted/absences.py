@@ -194,6 +194,8 @@ class Absences(Generic[Member]):
         :param floor: the stamp of the last message that it had confirmed.
         """
         absence = connection.absence
+        if absence is None and not entries:
+            return
         moving = [entry for entry in entries if _movable(entry.outgoing)]
         adoptable = reason in _ADOPTABLE and not self._stopped
         if absence is None and moving and connection.identity is not None and adoptable:

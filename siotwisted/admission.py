@@ -84,14 +84,18 @@ class Admission:
             return Problem.ORIGIN
         if route.dialect.upgrades and route.carrier != "websocket" and getHeader("upgrade") is not None:
             return Problem.MISMATCH
-        found = self.place(route) if route.sessionID else None
+        found = self.place(route)
         return found if isinstance(found, Problem) else None
 
-    def place(self, route: Route) -> Session | Problem:
+    def place(self, route: Route) -> Session | Problem | None:
         """
-        The session that a request names, or why it may not be served there: a session speaks one dialect in one codec,
-        and where it can move, to a WebSocket alone.
+        The session that a request names, or why it may not be served there, by what can change from one request to the
+        next: a session speaks one dialect in one codec, and where it can move, to a WebSocket alone.
+
+        :return: None if it is a new client's.
         """
+        if not route.sessionID:
+            return Problem.STOPPING if self.registry.stopping else None
         session = self.registry.get(route.sessionID)
         if session is None:
             return Problem.SESSION

@@ -13,13 +13,13 @@ from hashlib import blake2s
 from typing import Any, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from siotwisted.absences import Absence, Absences
 from siotwisted.backlog import Backlog
 from siotwisted.config import Config
 from siotwisted.connections import Connection, Core
+from siotwisted.deadlines import Deadlines
 from siotwisted.errors import (
     ConnectionRefused,
     EncodeError,
@@ -65,8 +65,8 @@ class Directory(Protocol):
         """The settings."""
 
     @property
-    def clock(self) -> IReactorTime:
-        """The time."""
+    def arrivals(self) -> Deadlines[Client]:
+        """Those who have come, are in no namespace, and have some time to join one."""
 
     @property
     def absences(self) -> Absences[Connection]:
@@ -84,7 +84,7 @@ class _Joining:
     A client on its way into a namespace.
 
     :ivar connection: its connection, as soon as there is one.
-    :ivar held: the packets that came for the namespace meanwhile.
+    :ivar held: the packets that came for the namespace meanwhile, if any did.
     :ivar thinking: what is being waited for.
     :ivar over: whether it is not on its way any more.
     :ivar absence: how it was away, if it says where it was and what it has.
@@ -93,9 +93,9 @@ class _Joining:
 
     __slots__ = ("absence", "connection", "has", "held", "over", "thinking")
 
-    def __init__(self, held: Backlog) -> None:
+    def __init__(self) -> None:
         self.connection: Connection | None = None
-        self.held = held
+        self.held: Backlog | None = None
         self.thinking: Deferred[Any] | None = None
         self.over = False
         self.absence: Absence[Connection] | None = None
@@ -122,7 +122,7 @@ class Client:
     :ivar connections: those that have joined, by namespace.
     """
 
-    __slots__ = ("_alarm", "_directory", "_joining", "_latest", "_left", "connections", "session")
+    __slots__ = ("_directory", "_joining", "_latest", "_left", "connections", "session")
 
     _log = Logger()
 
@@ -133,7 +133,6 @@ class Client:
         self._joining: dict[str, _Joining] = {}
         #: Namespaces that it was told to leave, as what it sent before it knew may still come.
         self._left: set[str] | None = None
-        self._alarm: IDelayedCall | None = None
         #: The connections that it had last, by namespace: to whom belongs what its session has not delivered.
         self._latest: dict[str, Connection] = {}
 
@@ -161,7 +160,7 @@ class Client:
 
     def ended(self, reason: Reason) -> None:
         """The session has ended."""
-        self._stopAlarm()
+        self._directory.arrivals.discard(self)
         for name in list(self._joining):
             self._abandon(name)
         for connection in list(self.connections.values()):
@@ -254,9 +253,15 @@ class Client:
             self._object()
         elif kind is Kind.CONNECT:
             pass  # the clients of 4.6.0 say it twice
-        elif not joining.held.add(packet):
+        elif not self._held(joining).add(packet):
             self._log.info("session {label}: too many packets before it has joined", label=self.session.label)
             self.session.close(Reason.FORCED_CLOSE)
+
+    def _held(self, joining: _Joining) -> Backlog:
+        if joining.held is None:
+            config = self._directory.config
+            joining.held = Backlog(self.session, config.queueMessages, config.queueBytes)
+        return joining.held
 
     def _object(self) -> None:
         """The client sent what has no place here."""
@@ -282,8 +287,7 @@ class Client:
         if len(self.connections) + len(self._joining) >= _MOST:
             self._refuse(name, "too many namespaces")
             return
-        config = self._directory.config
-        joining = self._joining[name] = _Joining(Backlog(self.session, config.queueMessages, config.queueBytes))
+        joining = self._joining[name] = _Joining()
         found = self._directory.find(name, auth)
         if found is None or isinstance(found, Deferred) or found.handlers.middleware:
             Deferred.fromCoroutine(self._decide(name, auth, joining, found))
@@ -421,7 +425,7 @@ class Client:
             pass  # it knows that it is in
         if joining.over or self.session.closed:
             return
-        self._stopAlarm()
+        self._directory.arrivals.discard(self)
         known = None
         if connection.identity is not None:
             known = absences.find(("identity", name, connection.identity), connection.identity)
@@ -481,16 +485,10 @@ class Client:
 
     def _expectJoin(self) -> None:
         """The client is in no namespace: it has some time to join one."""
-        if self._alarm is None and not self.session.closed:
-            directory = self._directory
-            self._alarm = directory.clock.callLater(directory.config.connectTimeout, self._timedOut)
+        if not self.session.closed:
+            self._directory.arrivals.add(self)
 
-    def _stopAlarm(self) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
-
-    def _timedOut(self) -> None:
-        self._alarm = None
+    def late(self) -> None:
+        """It has not joined any."""
         self._log.info("session {label}: joined no namespace in time", label=self.session.label)
         self.session.close(Reason.FORCED_CLOSE)

@@ -39,7 +39,7 @@ class ISessionTransport(Interface):
     messages: bool = Attribute("Whether it carries messages one by one, as a WebSocket does, and not payloads.")
     takesBytes: bool = Attribute("Whether a payload may be bytes that are no text.")
     heads: Sequence[bytes] = Attribute(
-        "Of one that carries messages: what stands before a text of so many bytes, as far as nothing else is done to it."
+        "Of one that carries messages: what stands before a text of so many bytes, if that is all that is done to it."
     )
     ready: bool = Attribute("Whether it takes bytes now; while the client reads too slowly, it does not.")
 

@@ -7,7 +7,7 @@ makes the checks at the door, and its body or its held answer becomes a transpor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from functools import partial
 
 from twisted.web.resource import Resource
@@ -16,7 +16,7 @@ from twisted.web.server import Request
 from siotwisted.admission import Admission
 from siotwisted.clientfiles import ClientFiles
 from siotwisted.dialects.dialect import Refusal, Route
-from siotwisted.transports.http import TransportResource, queryOf, refuse, setHeaders
+from siotwisted.transports.http import TransportResource, parseQuery, queryOf, refuse, setHeaders
 from siotwisted.transports.polling import (
     GoodbyeResource,
     HandshakeResource,
@@ -31,6 +31,8 @@ __all__ = ["SocketIOResource"]
 
 _POLLS = frozenset(("xhr-polling", "jsonp-polling"))
 _UPGRADES = frozenset(("websocket",))
+#: The resources of so many requests are remembered.
+_REMEMBERED = 1024
 _NOT_FOUND = Refusal(404, "not a Socket.IO URL")
 
 
@@ -49,6 +51,8 @@ class SocketIOResource(Resource):
         super().__init__()
         self._admission = sio.admission
         self._clientFiles = clientFiles
+        #: What was asked for lately, by the path, the query without its time, and whether it was a WebSocket.
+        self._resources: dict[tuple[str, str, str, bool], TransportResource | None] = {}
         upgrade = partial(WebSocketResource, factory=SocketIOWebSocketFactory(sio))
         self._carriers: dict[str, Callable[[Admission, Route], TransportResource]] = {
             "websocket": upgrade,
@@ -60,21 +64,31 @@ class SocketIOResource(Resource):
             "goodbye": GoodbyeResource,
         }
 
-    def shortcut(self, segments: Sequence[str], query: Mapping[str, str], upgrades: bool) -> TransportResource | None:
+    def shortcut(self, path: str, query: str, upgrades: bool) -> TransportResource | None:
         """
         The resource of a request, if it is one of those that clients make again and again: polls, and what polling
         clients post; and, of those that ask for a WebSocket, the ones that may.
 
-        :param segments: the path below the endpoint, cut at slashes.
+        :param path: below the endpoint.
         """
-        route = self._admission.route(segments, query)
-        if route is None or route.carrier not in (_UPGRADES if upgrades else _POLLS):
-            return None
-        return self._carriers[route.carrier](self._admission, route)
+        before, timed, after = query.partition("&t=")  # no resource depends on that
+        asked = path, before, after.partition("&")[2] if timed else "", upgrades
+        try:
+            return self._resources[asked]
+        except KeyError:
+            pass
+        route = self._admission.route(path.split("/"), parseQuery(query))
+        resource = None
+        if route is not None and route.carrier in (_UPGRADES if upgrades else _POLLS):
+            resource = self._carriers[route.carrier](self._admission, route)
+        if len(self._resources) >= _REMEMBERED:
+            self._resources.clear()
+        self._resources[asked] = resource
+        return resource
 
-    def sessionID(self, segments: Sequence[str], query: Mapping[str, str]) -> str:
+    def sessionID(self, path: str, query: str) -> str:
         """The id of the session that a request is for; nothing if it is for none."""
-        route = self._admission.route(segments, query)
+        route = self._admission.route(path.split("/"), parseQuery(query))
         return "" if route is None else route.sessionID
 
     def render(self, request: Request) -> int | bytes:

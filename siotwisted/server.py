@@ -17,6 +17,7 @@ from siotwisted.clients import Client
 from siotwisted.cluster import ClusterFanout, follow
 from siotwisted.config import Config
 from siotwisted.connections import Connection, Core
+from siotwisted.deadlines import Deadlines
 from siotwisted.fanout import LocalFanout
 from siotwisted.handlers import waitable
 from siotwisted.handshake import Handshake
@@ -64,6 +65,7 @@ class SocketIO(Namespace):
         self.absences: Absences[Connection] = Absences(
             reactor, self.config, self._ledger, lambda connection: self.vacated(connection.core)
         )
+        self.arrivals: Deadlines[Client] = Deadlines(reactor, self.config.connectTimeout, Client.late)
         self._clients: dict[str, Client] = {}
         self._names: dict[str, Namespace] = {}
         self._dynamic: list[tuple[re.Pattern[str] | Callable[[str, Any], object], Namespace]] = []

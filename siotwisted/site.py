@@ -6,23 +6,23 @@ what polling clients send again and again, and for WebSockets.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
 from functools import cached_property
 from socket import SO_LINGER, SOL_SOCKET, socket
 from typing import Any, NamedTuple
 from typing import Protocol as Structure
 
 from twisted.internet.error import ConnectionAborted
-from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol, ISSLTransport, ITCPTransport
+from twisted.internet.interfaces import IAddress, IProtocol, ISSLTransport, ITCPTransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
+from siotwisted.deadlines import Deadlines
 from siotwisted.registry import serverOf
 from siotwisted.resource import SocketIOResource
-from siotwisted.transports.http import TransportResource, parseQuery, respond
+from siotwisted.transports.http import TransportResource, respond
 from siotwisted.transports.immediate import hasUnsent, takesAtOnce, writeAtOnce
 from siotwisted.transports.readiness import ReadySet
 from siotwisted.transports.shortcut import Pattern, ShortRequest, readHead
@@ -98,7 +98,6 @@ class _Channel(Protocol):
         self._serving = self._paused = self._atOnce = self._secure = False
         #: Whether anything has come, or was answered, since the connection was last looked at.
         self._busy = False
-        self._idle: IDelayedCall | None = None
         #: The descriptor that it is known by in the set of those that are read together.
         self._number: int | None = None
         #: What was asked for last, without the time in it, and its resource; and what is asked for again and again, by
@@ -117,7 +116,7 @@ class _Channel(Protocol):
         if self._atOnce or ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)
         self._secure = ISSLTransport.providedBy(self.transport)
-        self._lookIn(self._site.timeOut)
+        self._lookLater()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """It is gone."""
@@ -346,21 +345,19 @@ class _Channel(Protocol):
 
     # Connections that nothing comes on.
 
-    def _lookIn(self, seconds: float | None) -> None:
-        if seconds is not None:
-            self._idle = self._site.reactor.callLater(seconds, self._look)
+    def _lookLater(self) -> None:
+        if self._site.idle is not None:
+            self._site.idle.add(self)
 
     def _stopLooking(self) -> None:
-        if self._idle is not None:
-            self._idle.cancel()
-            self._idle = None
+        if self._site.idle is not None:
+            self._site.idle.discard(self)
 
-    def _look(self) -> None:
+    def look(self) -> None:
         """If nothing has come for long, Twisted Web ends the connection."""
-        self._idle = None
         if self._busy or self._request is not None:
             self._busy = False
-            self._lookIn(self._site.timeOut)
+            self._lookLater()
         else:
             self._makeWeb()
             self._timeoutConnection()
@@ -397,6 +394,11 @@ class SocketIOSite(Site):
         super().__init__(resource, **{"parsePOSTFormSubmission": False, **options})
 
     @cached_property
+    def idle(self) -> Deadlines[_Channel] | None:
+        """Connections that nothing may have come on for long; None if they are never looked at."""
+        return None if self.timeOut is None else Deadlines(self.reactor, self.timeOut, _Channel.look)
+
+    @cached_property
     def readySet(self) -> ReadySet | None:
         """What reads connections that polls come on, where that can be."""
         return ReadySet.make(self.reactor)
@@ -427,7 +429,7 @@ class SocketIOSite(Site):
         found = self._endpoint(words[1]) if len(words) == 3 and words[1].isascii() else None
         return -1 if found is None else serverOf(found[0].sessionID(*found[1:]))
 
-    def _endpoint(self, target: bytes) -> tuple[SocketIOResource, list[str], Mapping[str, str]] | None:
+    def _endpoint(self, target: bytes) -> tuple[SocketIOResource, str, str] | None:
         """The endpoint that a target names, the path below it, and the query."""
         path, _, query = target.partition(b"?")
         names = path.split(b"/")
@@ -442,5 +444,4 @@ class SocketIOSite(Site):
             place += 1
         if b"%" in path:
             return None
-        segments = [name.decode("ascii") for name in names[place:]]
-        return resource, segments, parseQuery(query.decode("ascii"))
+        return resource, b"/".join(names[place:]).decode("ascii"), query.decode("ascii")

@@ -24,7 +24,7 @@ LAYERS = (
     "wire.sio45 < wire.enginecodec; "
     "wire.websocketframe",
     "dialects.dialect < dialects.socketio06 dialects.socketio09 dialects.engineio < dialects.routing; origins",
-    "config",
+    "config; deadlines",
     "outbox liveness < sender < session < registry; upgrade < session",
     "admission < engine; "
     "admission transports.shortcut < transports.http < transports.polling transports.streaming; "

@@ -266,7 +266,7 @@ def refuse(request: AnyRequest, refusal: Refusal) -> int | bytes:
 
 class TransportResource(Resource, ABC):
     """
-    Base of all transports' resources. One is made for each request, or for all of one connection that ask for the same.
+    Base of all transports' resources. One may serve all requests that ask for the same.
 
     :param admission: the checks that it must pass.
     :param route: what its URL asks for.
@@ -278,8 +278,9 @@ class TransportResource(Resource, ABC):
         super().__init__()
         self._admission = admission
         self._route = route
-        #: The headers of the last request that has passed, if there may be more with the same; and what its answer had.
+        #: The headers of the last request that has passed, whether it came through TLS, and what its answer had.
         self._passed: Mapping[str, str] | None = None
+        self._secure = False
         self._common = NO_HEADERS
 
     @abstractmethod
@@ -294,7 +295,7 @@ class TransportResource(Resource, ABC):
         """Check the request at the door, then serve it by its method."""
         admission, route = self._admission, self._route
         session: Session | None = None
-        if isinstance(request, ShortRequest) and (request.fields is self._passed or self._hasPassed(request)):
+        if isinstance(request, ShortRequest) and self._hasPassed(request):
             # All that may have changed since is its session.
             request.common = self._common
             found = admission.place(route)
@@ -309,8 +310,8 @@ class TransportResource(Resource, ABC):
                 return refuse(request, refusal)
             if route.sessionID:
                 session = admission.session(route)
-                if isinstance(request, ShortRequest):
-                    self._passed, self._common = request.fields, request.common
+            if isinstance(request, ShortRequest):
+                self._passed, self._secure, self._common = request.fields, secure, request.common
         if request.method == b"GET":
             return self.render_GET(request, session)
         if request.method == b"POST":
@@ -321,9 +322,13 @@ class TransportResource(Resource, ABC):
         return refuse(request, BAD_METHOD if route.sessionID else self.refusal(Problem.METHOD))
 
     def _hasPassed(self, request: ShortRequest) -> bool:
-        """Whether a request like this has passed the checks before, on this connection."""
+        """Whether a request like this has passed the checks before."""
         passed, fields = self._passed, request.fields
-        if passed is not None and all(map(eq, map(passed.get, CHECKED), map(fields.get, CHECKED))):
+        if passed is None or request.isSecure() is not self._secure:
+            return False
+        if fields is passed:
+            return True
+        if all(map(eq, map(passed.get, CHECKED), map(fields.get, CHECKED))):
             self._passed = fields
             return True
         return False
