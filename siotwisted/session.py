@@ -383,6 +383,23 @@ class Session(Sender):
             return False
         return True
 
+    def textReceived(self, transport: ISessionTransport, text: bytes) -> None:
+        """
+        A message came on a WebSocket that is text, in UTF-8; otherwise as :meth:`messageReceived`.
+
+        :raises UnicodeDecodeError: if it is no UTF-8; nothing has happened then.
+        """
+        listener = self.listener
+        if listener is not None and transport is self.transport:
+            event = self.codec.eventOfUTF8(text)
+            if event is not None:
+                self.bytesReceived += len(text)
+                if self._liveness.listens:
+                    self._liveness.touched()
+                listener(event)
+                return
+        self.messageReceived(transport, text.decode())
+
     def messageReceived(self, transport: ISessionTransport, message: str | bytes) -> None:
         """A message came on a WebSocket; otherwise as :meth:`dataReceived`."""
         if transport is self.transport:  # which a session that has ended has none of

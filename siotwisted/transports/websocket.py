@@ -222,10 +222,9 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
                 plain = create_xor_masker(mask, size).process(payload)
             if first == _TEXT:
                 try:
-                    text = plain.decode()
+                    session.textReceived(self, plain)
                 except UnicodeDecodeError:
                     break
-                session.messageReceived(self, text)
             else:
                 session.messageReceived(self, plain)
             here = stop

@@ -181,6 +181,10 @@ class BaseCodec(ABC):
         """
         return None
 
+    def eventOfUTF8(self, text: bytes) -> list[Any] | None:
+        """The same of a message that is text, and is not decoded yet; None if that takes more thought."""
+        return None
+
     def eventIn(self, payload: str | bytes, form: bool = False) -> list[Any] | None:
         """The same of a payload that holds nothing else."""
         return None

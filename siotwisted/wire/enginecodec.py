@@ -26,7 +26,7 @@ from siotwisted.wire.engineparsers import (
     PlainParser,
     asEvent,
 )
-from siotwisted.wire.jsontext import flatJSON, loads
+from siotwisted.wire.jsontext import flatJSON, loads, loadsEvent
 from siotwisted.wire.sio45 import RESERVED
 
 __all__ = [
@@ -104,6 +104,16 @@ class EngineCodec(BaseCodec):
             if parser.events and not parser.due:
                 event: list[Any] = loads(message[2:])  # type: ignore[arg-type]  # it is text, as it begins so
                 if event[0] not in RESERVED:
+                    return event
+        return None
+
+    def eventOfUTF8(self, text: bytes) -> list[Any] | None:
+        """See :meth:`BaseCodec.eventOfUTF8`."""
+        if text[:4] == b'42["':
+            parser = self._parser
+            if parser.events and not parser.due:
+                event = loadsEvent(text[2:])
+                if event is not None and event[0] not in RESERVED:
                     return event
         return None
 
@@ -296,6 +306,10 @@ class SocketIO3Codec(EngineIO3Codec):
     def eventOf(self, message: str | bytes) -> list[Any] | None:
         """See :meth:`BaseCodec.eventOf`."""
         return super().eventOf(message) if message.isascii() else None
+
+    def eventOfUTF8(self, text: bytes) -> list[Any] | None:
+        """See :meth:`BaseCodec.eventOfUTF8`."""
+        return super().eventOfUTF8(text) if text.isascii() else None
 
     def decodeMessage(self, message: str | bytes) -> Packet:
         """A WebSocket message as a packet."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any, NoReturn
 
@@ -22,7 +23,7 @@ import msgspec
 
 from siotwisted.errors import EncodeError, ProtocolError
 
-__all__ = ["MAX_DEPTH", "dumps", "dumpsFlat", "dumpsFlatObject", "flatJSON", "loads", "loadsCall"]
+__all__ = ["MAX_DEPTH", "dumps", "dumpsFlat", "dumpsFlatObject", "flatJSON", "loads", "loadsCall", "loadsEvent"]
 
 #: How deep arrays and objects may nest in JSON that a peer sends.
 MAX_DEPTH = 64
@@ -66,12 +67,9 @@ _ATOMS = frozenset((str, int, bool, type(None)))
 _NAMES = {str}
 
 
-def flatJSON(values: list[Any] | dict[str, Any]) -> bytes:
-    """
-    What :func:`dumps` writes of text and whole numbers in a list, or by names in a dictionary, as UTF-8; ``b""`` if it
-    is not so simple.
-    """
-    for value in values.values() if isinstance(values, dict) else values:
+def flatJSON(values: Sequence[Any]) -> bytes:
+    """What :func:`dumps` writes of a list of text and whole numbers, as UTF-8; ``b""`` if it is not so simple."""
+    for value in values:
         if type(value) not in _ATOMS:
             return b""
     try:
@@ -87,9 +85,12 @@ def dumpsFlat(value: object) -> str:
 
 def dumpsFlatObject(value: object) -> str:
     """What :func:`dumps` writes of text and whole numbers by name; ``""`` if it is not so simple."""
-    if type(value) is dict and set(map(type, value)) <= _NAMES:
-        return flatJSON(value).decode()
-    return ""
+    if type(value) is not dict or not (set(map(type, value)) <= _NAMES and set(map(type, value.values())) <= _ATOMS):
+        return ""
+    try:
+        return _encode(value).decode()
+    except ValueError:  # lone surrogates
+        return ""
 
 
 def dumps(value: object) -> str:
@@ -150,6 +151,23 @@ def loads(text: str) -> Any:
         if _tooDeep(text):
             raise ProtocolError("JSON nested too deep")
     return value
+
+
+def loadsEvent(data: bytes) -> list[Any] | None:
+    """
+    What :func:`loads` reads of a list that begins with text, in UTF-8; None if that, or whether it can be read at all,
+    takes more thought.
+    """
+    if len(data) >= _SHORT:
+        return None
+    try:
+        event: list[Any] = _decode(data)
+    except (ValueError, RecursionError):
+        return None
+    for item in event:
+        if type(item) not in _ATOMS:
+            return event if data.count(b"[") + data.count(b"{") <= MAX_DEPTH else None
+    return event
 
 
 def loadsCall(text: str) -> list[Any] | None:

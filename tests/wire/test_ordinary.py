@@ -133,8 +133,37 @@ class ReadTests(SynchronousTestCase):
             self.assertEqual((told(packet), packet.namespace, packet.id), (told_, "/", None))
             self.assertNotIn(event[0], RESERVED)
 
+    @checks.PROPERTY
+    @given(payloads().map(str.encode) | st.binary(), st.sampled_from(CODECS), st.binary(max_size=3), st.integers(0, 40))
+    @example(b'42["a","\xc3\xa9"]', SocketIO5Codec, b"", 0)
+    @example(b'42["a",' + b"[" * 63 + b"]" * 63 + b"]", SocketIO5Codec, b"", 0)
+    @example(b'42["a",' + b"[" * 64 + b"]" * 64 + b"]", SocketIO5Codec, b"", 0)
+    @example(b'42["a","' + b"[" * 70 + b'",[]]', SocketIO5Codec, b"", 0)
+    @example(b'42["a","' + b"a" * 2000 + b'"]', SocketIO5Codec, b"", 0)
+    @example(b'42["a","\\ud800"]', SocketIO5Codec, b"", 0)
+    @example(b'42["a","\xed\xa0\x80"]', SocketIO5Codec, b"", 0)
+    @example(b'42["a","\xc0\xaf"]', SocketIO5Codec, b"", 0)
+    @example(b'42["a",NaN]', SocketIO5Codec, b"", 0)
+    def test_undecoded(self, text: bytes, kind: type[BaseCodec], intruder: bytes, place: int) -> None:
+        """An event in text that is not decoded yet is the one that is read of it when it is."""
+        text = text[:place] + intruder + text[place:]
+        codec, recorder = made(kind)
+        event = codec.eventOfUTF8(text)
+        self.assertEqual(recorder.calls, [])
+        if event is not None:
+            self.assertEqual(codec.eventOf(text.decode()), event)
+
     def test_quick(self) -> None:
         """Usual events take the straight way."""
+        engines: tuple[type[BaseCodec], ...] = (SocketIO5Codec, SocketIO5JSONCodec, SocketIO4Codec, SocketIO3Codec)
+        for engine in engines:
+            codec, _ = made(engine)
+            for value in (1, {"a": [1]}, "é"):
+                usual = value != "é" or engine is not SocketIO3Codec
+                self.assertEqual(
+                    codec.eventOfUTF8(f"42{dumps(['a', value])}".encode()), ["a", value] if usual else None
+                )
+            self.assertIsNone(codec.eventOfUTF8(b'42["connect",1]'))
         for kind, message, payload in (
             (SocketIO5Codec, '42["a",1]', '42["a",1]'),
             (SocketIO5JSONCodec, '42["a",1]', '42["a",1]'),
