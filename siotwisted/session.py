@@ -478,9 +478,8 @@ class Session(Sender):
             self.moved(None)
 
     def _detach(self) -> None:
-        if self.transport is not None:
-            self.transport = None
-            self.codec.connectionLost()
+        self.transport = None
+        self.codec.connectionLost()
 
     # What the deadline asks for.
 

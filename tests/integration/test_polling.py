@@ -165,6 +165,25 @@ class PollingTests(RunningCase):
         answer = await second
         self.assertEqual(answer.content, b"~m~2~m~hi")
 
+    async def test_habit(self) -> None:
+        """A connection on which the same comes again and again serves something else, too, and goes on."""
+        _, base, port = await self.start()
+        sessionID = await self.open(base)
+        peer = await self.connect(port)
+        post = (
+            f"POST /socket.io/xhr-polling/{sessionID}/send HTTP/1.1\r\nHost: h\r\n{FORM}\r\n"
+            "Content-Length: 13\r\n\r\ndata=~m~1~m~"
+        )
+        for number in range(5):
+            peer.transport.write(f"{post}{number}".encode())
+            await peer.until(b"\r\n\r\nok", number + 1)
+        peer.transport.write(f"{post}5GET /none HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+        await peer.until(b"HTTP/1.1 404 ")
+        for number in range(6, 9):
+            peer.transport.write(f"{post}{number}".encode())
+            await peer.until(b"\r\n\r\nok", number + 1)
+        self.assertEqual(self.messages, [*"012345678"])
+
     async def test_http10(self) -> None:
         """A client of HTTP/1.0 gets its answer, and the end of the connection."""
         _, _, port = await self.start()
