@@ -170,10 +170,12 @@ def loadsEvent(data: bytes) -> list[Any] | None:
     return event
 
 
-def loadsCall(text: str) -> list[Any] | None:
+def loadsCall(text: str | bytes) -> list[Any] | None:
     """
     The list of ``NAME`` and ``ARGUMENTS`` that ``{"name": NAME, "args": ARGUMENTS}`` stands for; None if :func:`loads`
     has to see what it is, as of a long text.
+
+    :param text: may be UTF-8.
     """
     if len(text) >= _SHORT:
         return None
@@ -182,6 +184,6 @@ def loadsCall(text: str) -> list[Any] | None:
     except (ValueError, RecursionError):
         return None
     for argument in call.args:
-        if type(argument) not in _ATOMS and _tooDeep(text):
+        if type(argument) not in _ATOMS and _tooDeep(text if isinstance(text, str) else text.decode()):
             return None
     return [call.name, *call.args]

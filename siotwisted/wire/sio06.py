@@ -78,6 +78,10 @@ class SIOCodec(Codec):
                 return ["message", data]
         return None
 
+    def eventOfUTF8(self, text: bytes) -> list[Any] | None:
+        """See :meth:`BaseCodec.eventOfUTF8 <siotwisted.wire.codec.BaseCodec.eventOfUTF8>`."""
+        return self.eventOf(text.decode()) if text.isascii() else None
+
     def eventIn(self, payload: str | bytes, form: bool = False) -> list[Any] | None:
         """The same of a payload; in a form its length says nothing."""
         return None if form else self.eventOf(payload)

@@ -329,7 +329,15 @@ class SocketIO09Codec(BaseCodec):
     def eventOf(self, message: str | bytes) -> list[Any] | None:
         """See :meth:`BaseCodec.eventOf`."""
         if message[:5] == "5:::{":
-            event = loadsCall(message[4:])  # type: ignore[arg-type]  # it is text, as it begins so
+            event = loadsCall(message[4:])
+            if event and event[0] not in RESERVED:
+                return event
+        return None
+
+    def eventOfUTF8(self, text: bytes) -> list[Any] | None:
+        """See :meth:`BaseCodec.eventOfUTF8`."""
+        if text[:5] == b"5:::{":
+            event = loadsCall(text[4:])
             if event and event[0] not in RESERVED:
                 return event
         return None

@@ -160,6 +160,11 @@ class ReadTests(SynchronousTestCase):
 
     def test_quick(self) -> None:
         """Usual events take the straight way."""
+        for other, said in ((SocketIO09Codec, b'5:::{"name":"a","args":[{"b":1}]}'), (SIOCodec, b"~m~1~m~a")):
+            codec, _ = made(other)
+            self.assertEqual(codec.eventOfUTF8(said), codec.eventOf(said.decode()))
+            self.assertIsNotNone(codec.eventOfUTF8(said))
+            self.assertIsNone(codec.eventOfUTF8(b"\xff"))
         engines: tuple[type[BaseCodec], ...] = (SocketIO5Codec, SocketIO5JSONCodec, SocketIO4Codec, SocketIO3Codec)
         for engine in engines:
             codec, _ = made(engine)
