@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from .loads import LOADS, Load
+from .loads import GROWTH, LOADS, Load
 from .peers import PEERS, generator, started
 
 #: Of these, the best counts.
@@ -102,6 +102,16 @@ def _row(load: Load, found: dict[str, list[dict[str, Any]]]) -> list[str]:
     ]
 
 
+def _growth(runs: dict[str, dict[str, list[dict[str, Any]]]]) -> str:
+    """What a delivery costs each server with ever more clients."""
+    rows = []
+    for peer in runs[GROWTH[0]]:
+        costs = [[run["srv_us_each"] for run in runs[load][peer] if not run["failed"]] for load in GROWTH]
+        growth = f"{median(costs[-1]) / median(costs[0]) - 1:+.0%}" if all(costs) else "-"
+        rows.append([peer, *map(_told, costs), growth])
+    return _table(("CPU of a delivery, us, with", "100 clients", "1,000", "5,000", "more"), rows)
+
+
 def main() -> None:
     """Read the command line, measure, print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
@@ -112,8 +122,9 @@ def main() -> None:
     options = parser.parse_args()
     peers = options.peers.split(",")
     rows = []
+    runs: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for load in (load for load in LOADS if load.name in options.loads.split(",")):
-        found: dict[str, list[dict[str, Any]]] = {peer: [] for peer in peers}
+        found = runs[load.name] = {peer: [] for peer in peers}
         for _ in range(options.rounds):
             for peer in peers:
                 if peer == "C" and "polling" in load.options:
@@ -128,6 +139,8 @@ def main() -> None:
     head = ("load", "siotwisted", "Node", "python-socketio", "C", "to Node", "must / aim", "to Python", "CPU, us each")
     print(f"Python {platform.python_version()}, {platform.system()}, {os.cpu_count()} cores, {options.rounds} rounds\n")
     print(_table(head, rows))
+    if all(load in runs for load in GROWTH):
+        print(f"\n{_growth(runs)}")
 
 
 if __name__ == "__main__":

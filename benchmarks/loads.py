@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["LOADS", "Load"]
+__all__ = ["GROWTH", "LOADS", "Load"]
+
+#: The same work for ever more clients.
+GROWTH = ("bcast100", "bcast4", "bcast5000")
 
 
 class Load(NamedTuple):
@@ -34,6 +37,7 @@ class Load(NamedTuple):
 LOADS = (
     Load("echo1", "echo, 100 clients, 1 in flight", "--mode echo -n 100 -W 1", "per_s", "/s", 1.2, 1.4),
     Load("echo16", "echo, 100 clients, 16 in flight", "--mode echo -n 100 -W 16", "per_s", "/s", 3, 4),
+    Load("bcast100", "broadcast to 100, 4 in flight", "--mode broadcast -n 100 -K 4", "per_s", "/s", 2, 6),
     Load("bcast1", "broadcast to 1,000, 1 in flight", "--mode broadcast -n 1000 -K 1", "per_s", "/s", 1.2, 1.4),
     Load("bcast4", "broadcast to 1,000, 4 in flight", "--mode broadcast -n 1000 -K 4", "per_s", "/s", 2, 6),
     Load("bcast5000", "broadcast to 5,000, 4 in flight", "--mode broadcast -n 5000 -K 4", "per_s", "/s", 2, 6),
