@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
 
 __all__ = ["Deadlines"]
 
@@ -31,16 +32,20 @@ class Deadlines(Generic[_Waiting]):
         self._due: dict[_Waiting, float] = {}
         self._alarm: IDelayedCall | None = None
 
+    _log = Logger()
+
     def add(self, waiting: _Waiting) -> None:
         """Somebody has so much time from now on, or what is left of it."""
         if waiting in self._due:
             return
-        self._due[waiting] = self._clock.seconds() + self._seconds
+        due = self._due[waiting] = self._clock.seconds() + self._seconds
         if self._alarm is None:
             self._alarm = self._clock.callLater(self._seconds, self._ring)
+        elif self._alarm.getTime() > due:  # the clock was set back
+            self._alarm.reset(self._seconds)
 
     def discard(self, waiting: _Waiting) -> None:
-        """Somebody needs no more time. The alarm stays for the others, and rings too early at worst."""
+        """Somebody needs no more time. The alarm stays for the others, and may ring too early."""
         if self._due.pop(waiting, None) is not None and not self._due and self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
@@ -50,11 +55,14 @@ class Deadlines(Generic[_Waiting]):
         now = self._clock.seconds()
         over = []
         for waiting, due in self._due.items():
-            if due > now:
+            if now < due <= now + self._seconds:  # else it is over, or the clock was set back
                 self._alarm = self._clock.callLater(due - now, self._ring)
                 break
             over.append(waiting)
         for waiting in over:
             if waiting in self._due:  # else it was discarded for what became of another one
                 self.discard(waiting)
-                self._passed(waiting)
+                try:
+                    self._passed(waiting)
+                except Exception:
+                    self._log.failure("a deadline has passed, and what is due then has failed")

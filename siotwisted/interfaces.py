@@ -52,9 +52,9 @@ class ISessionTransport(Interface):
 
     def write(chunks: Sequence[bytes], binary: bool = False) -> None:
         """
-        Send dressed messages or payloads at once, together. Called in the reactor's turn after the one that accepted
-        them.
+        Send dressed messages or payloads at once, together.
 
+        :param chunks: the bytes of them, one behind the other.
         :param binary: they are bytes that are no text.
         """
 
@@ -105,6 +105,9 @@ class ICodec(Interface):
 
     def eventOf(message: str | bytes) -> list[Any] | None:
         """The name and the arguments of a WebSocket message that is an ordinary event; None for any other."""
+
+    def eventOfUTF8(text: bytes) -> list[Any] | None:
+        """The same of a message that is text, and is not decoded yet; None, too, if it is damaged. Never fails."""
 
     def eventIn(payload: str | bytes, form: bool = False) -> list[Any] | None:
         """The same of a payload that holds nothing else."""

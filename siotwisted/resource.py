@@ -23,6 +23,7 @@ from siotwisted.transports.polling import (
     JSONPPollingResource,
     XHRPollingResource,
 )
+from siotwisted.transports.shortcut import timeless
 from siotwisted.transports.streaming import HTMLFileResource, XHRMultipartResource
 from siotwisted.transports.websocketfactory import HasAdmission, SocketIOWebSocketFactory
 from siotwisted.transports.websocketresource import WebSocketResource
@@ -31,8 +32,8 @@ __all__ = ["SocketIOResource"]
 
 _POLLS = frozenset(("xhr-polling", "jsonp-polling"))
 _UPGRADES = frozenset(("websocket",))
-#: The resources of so many requests are remembered.
-_REMEMBERED = 1024
+#: The resources of so many URLs of new clients are remembered: without times, there are only a few.
+_REMEMBERED = 64
 _NOT_FOUND = Refusal(404, "not a Socket.IO URL")
 
 
@@ -51,8 +52,8 @@ class SocketIOResource(Resource):
         super().__init__()
         self._admission = sio.admission
         self._clientFiles = clientFiles
-        #: What was asked for lately, by the path, the query without its time, and whether it was a WebSocket.
-        self._resources: dict[tuple[str, str, str, bool], TransportResource | None] = {}
+        #: What new clients ask for, by the query without its time, and whether it is a WebSocket.
+        self._resources: dict[tuple[tuple[bytes, bytes], bool], TransportResource] = {}
         upgrade = partial(WebSocketResource, factory=SocketIOWebSocketFactory(sio))
         self._carriers: dict[str, Callable[[Admission, Route], TransportResource]] = {
             "websocket": upgrade,
@@ -71,19 +72,16 @@ class SocketIOResource(Resource):
 
         :param path: below the endpoint.
         """
-        before, timed, after = query.partition("&t=")  # no resource depends on that
-        asked = path, before, after.partition("&")[2] if timed else "", upgrades
-        try:
-            return self._resources[asked]
-        except KeyError:
-            pass
+        asked = timeless(f"{path}?{query}".encode("ascii")), upgrades
+        resource = self._resources.get(asked)
+        if resource is not None:
+            return resource
         route = self._admission.route(path.split("/"), parseQuery(query))
-        resource = None
-        if route is not None and route.carrier in (_UPGRADES if upgrades else _POLLS):
-            resource = self._carriers[route.carrier](self._admission, route)
-        if len(self._resources) >= _REMEMBERED:
-            self._resources.clear()
-        self._resources[asked] = resource
+        if route is None or route.carrier not in (_UPGRADES if upgrades else _POLLS):
+            return None
+        resource = self._carriers[route.carrier](self._admission, route)
+        if not (route.sessionID or path) and len(self._resources) < _REMEMBERED:
+            self._resources[asked] = resource
         return resource
 
     def sessionID(self, path: str, query: str) -> str:

@@ -25,7 +25,7 @@ from siotwisted.resource import SocketIOResource
 from siotwisted.transports.http import TransportResource, respond
 from siotwisted.transports.immediate import hasUnsent, takesAtOnce, writeAtOnce
 from siotwisted.transports.readiness import ReadySet
-from siotwisted.transports.shortcut import Pattern, ShortRequest, readHead
+from siotwisted.transports.shortcut import Pattern, ShortRequest, readHead, timeless
 
 __all__ = ["Others", "SocketIOSite"]
 
@@ -102,8 +102,10 @@ class _Channel(Protocol):
         self._number: int | None = None
         #: What was asked for last, without the time in it, and its resource; and what is asked for again and again, by
         #: the first byte of its method.
-        self._asked: tuple[bytes, bytes, bool] | None = None
+        self._asked: tuple[tuple[bytes, bytes], bool] | None = None
         self._found: TransportResource | None = None
+        #: What the last request was for.
+        self._last: TransportResource | None = None
         self._known: dict[int, _Known] = {}
         self._habit = False
         #: The protocol that the connection was given to, for good; and whether another process is about to get it.
@@ -196,23 +198,25 @@ class _Channel(Protocol):
                 data = self._data
                 known = self._known.get(data[0])
                 if known is not None and known.pattern.fits(data):
-                    self._habit = True
                     pattern, method, fields, resource = known
                     target, start, stop = pattern.uri(data), pattern.start, pattern.start + pattern.length
+                    again = True
                 else:
                     found = readHead(data)
-                    last = self._found
                     place = None if found is None else self._resource(found[1], found[2].upgrades)
                     if found is None or place is None:
                         self._leaveToWeb()
                         return
-                    resource = place
+                    resource, again = place, False
                     method, target, head, start, stop = found
                     fields = head.fields
-                    if resource is last:  # and so it may be a habit
-                        self._known[data[0]] = _Known(Pattern(data, start, head.length), method, fields, resource)
                 if stop > len(data):
                     return
+                if again:
+                    self._habit = True
+                elif resource is self._last:  # and so it may become one
+                    self._known[data[0]] = _Known(Pattern(data, start, stop - start), method, fields, resource)
+                self._last = resource
                 request = ShortRequest(self, method, target, fields, data[start:stop])
                 self._data = data[stop:]
                 self._request = request
@@ -221,15 +225,8 @@ class _Channel(Protocol):
             self._serving = False
 
     def _resource(self, target: bytes, upgrades: bool) -> TransportResource | None:
-        """
-        The resource of a target. A client asks for the same one again and again, but for the time in its URL, and no
-        resource depends on that.
-        """
-        asked = target, b"", upgrades
-        head, _, rest = target.partition(b"&t=")
-        if b"?" in head:
-            _, _, tail = rest.partition(b"&")
-            asked = head, tail, upgrades
+        """The resource of a target. A client asks for the same one again and again, but for the time in its URL."""
+        asked = timeless(target), upgrades
         if asked != self._asked:
             self._asked, self._found = asked, self._site.shortcut(target, upgrades)
         return self._found

@@ -13,7 +13,7 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from siotwisted.admission import Admission
+from siotwisted.admission import CHECKED, Admission
 from siotwisted.config import Config
 from siotwisted.dialects.dialect import Problem, Refusal, Route
 from siotwisted.dialects.socketio06 import SOCKETIO_06
@@ -50,7 +50,14 @@ class AdmissionCase(SynchronousTestCase):
 
     def check(self, route: Route, headers: dict[str, str], secure: bool = False) -> int | None:
         """The status of the refusal of a request for this host, or None if it is served."""
-        refusal = self.admission.check(route, {"host": "chat.example:8080", **headers}.get, secure)
+        fields = {"host": "chat.example:8080", **headers}
+
+        def getHeader(name: str) -> str | None:
+            self.assertIn(name, CHECKED)  # or another request could pass for this one
+            return fields.get(name)
+
+        refusal = self.admission.check(route, getHeader, secure)
+        self.admission.corsHeaders(getHeader, secure)
         return None if refusal is None else refusal.status
 
     def assertAllowed(self, transports: tuple[str, ...], headers: dict[str, str], secure: bool = False) -> None:

@@ -79,3 +79,27 @@ class DeadlinesTests(SynchronousTestCase):
         self.assertEqual(self.passed, [("a", 10), ("c", 10)])
         self.clock.advance(10)
         self.assertEqual(self.passed[2:], [("a!", 20), ("c!", 20)])
+
+    def test_fails(self) -> None:
+        """What fails for one is in the log, and nothing to the others."""
+
+        def over(waiting: str) -> None:
+            self.over(waiting)
+            if waiting == "a":
+                raise ZeroDivisionError
+
+        deadlines = Deadlines(self.clock, 10, over)
+        for name in "ab":
+            deadlines.add(name)
+        self.clock.advance(10)
+        self.assertEqual(self.passed, [("a", 10), ("b", 10)])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_clockSetBack(self) -> None:
+        """If the clock is set back, nobody who comes after that waits for longer."""
+        self.clock.advance(1000)
+        self.deadlines.add("a")
+        self.clock.rightNow -= 500
+        self.deadlines.add("b")
+        self.clock.advance(10)
+        self.assertEqual(self.passed, [("a", 510), ("b", 510)])

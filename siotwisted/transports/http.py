@@ -355,20 +355,22 @@ class TransportResource(Resource, ABC):
             return NOT_DONE_YET
         handshake = self._handshake(request)
         if not self._admission.authorizers:
-            self._admitNew(request, handshake)
+            try:
+                self.admit(request, handshake)
+            except Exception:
+                self._broken(Failure(), request)
             return NOT_DONE_YET
         decision = self._admission.authorize(self._route, handshake)
         if not decision.called:
             onCut(request, decision.cancel)
         decision.addCallback(self._decided, request, handshake)
+        decision.addErrback(self._broken, request)
         return NOT_DONE_YET
 
-    def _admitNew(self, request: AnyRequest, handshake: Handshake) -> None:
-        try:
-            self.admit(request, handshake)
-        except Exception:  # a codec could not be made, for instance: the client is not left to wait
-            _log.failure("a client could not be admitted")
-            abort(request)
+    def _broken(self, failure: Failure, request: AnyRequest) -> None:
+        """A codec could not be made, for instance: the client is not left to wait."""
+        _log.failure("a client could not be admitted", failure)
+        abort(request)
 
     def _decided(self, refusal: Refusal | None, request: AnyRequest, handshake: Handshake) -> None:
         if request.channel is None:
@@ -376,7 +378,7 @@ class TransportResource(Resource, ABC):
         # The server may have begun to stop meanwhile.
         refusal = refusal or self._admission.check(self._route, headerGetter(request), request.isSecure())
         if refusal is None:
-            self._admitNew(request, handshake)
+            self.admit(request, handshake)
         else:
             body = refuse(request, refusal)
             assert isinstance(body, bytes), "a new client has no session id that could be unknown"

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 from twisted.internet.interfaces import IAddress, IProtocol
 from twisted.web.http import datetimeToString
 
-__all__ = ["NO_HEADERS", "Carrier", "CommonHeaders", "Pattern", "ShortRequest", "readHead"]
+__all__ = ["NO_HEADERS", "Carrier", "CommonHeaders", "Pattern", "ShortRequest", "readHead", "timeless"]
 
 _METHODS = (b"GET", b"POST")
 _TARGET = re.compile(rb"/[!-~]*+")
@@ -46,8 +46,9 @@ _MOST_FIELDS = 100
 _REMEMBERED = 512
 #: What a time against caches may be in a query, and with it what stands before it as a segment of a path, below a
 #: transport and a session.
-_TIMED = re.compile(rb"[0-9A-Za-z]+(?=[& ])")
-_TIMED_PATH = re.compile(rb"[^?]*-polling/[!-.0-~]+/([0-9]{12,20})[/? ]")
+_TIMED = re.compile(rb"[0-9A-Za-z._-]+")
+_TIMED_PATH = re.compile(rb"[^?]*-polling/[!-.0-~]+/([0-9]{12,20})(?![^/?])")
+_IN_TIMES = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz._-"
 
 
 class Head(NamedTuple):
@@ -115,6 +116,24 @@ def _known(block: bytes) -> Head | None:
         return head
 
 
+def _timeIn(data: bytes, begin: int, end: int) -> tuple[int, int]:
+    """Where the time is in a target, which begins and ends there; nowhere if there is none."""
+    query = data.find(b"?", begin, end)
+    name = query if data.startswith(b"?t=", query) else data.find(b"&t=", query, end)
+    if query >= 0 and name >= 0:
+        time = _TIMED.match(data, name + 3, end)
+        whole = time is not None and (time.end() == end or data[time.end()] == ord("&"))
+        return time.span() if time is not None and whole else (begin, begin)
+    time = _TIMED_PATH.match(data, begin, end)
+    return (begin, begin) if time is None else time.span(1)
+
+
+def timeless(target: bytes) -> tuple[bytes, bytes]:
+    """A target without its time, on which no resource depends: what stands before it, and behind it."""
+    here, there = _timeIn(target, 0, len(target))
+    return target[:here], target[there:]
+
+
 class Pattern:
     """
     A request that came, for those like it to be known by: a client sends the same again and again, but for a time in
@@ -125,31 +144,24 @@ class Pattern:
     :param length: how many bytes it has.
     """
 
-    __slots__ = ("_after", "_before", "_digits", "_here", "_there", "_uri", "length", "start")
+    __slots__ = ("_after", "_before", "_here", "_inTime", "_there", "_uri", "length", "start")
 
     def __init__(self, data: bytes, start: int, length: int) -> None:
         self.start = start
         self.length = length
         begin, end = data.index(b" ") + 1, data.index(b" HTTP/")
-        query = data.find(b"?", begin, end)
-        name = query if data.startswith(b"?t=", query) else data.find(b"&t=", query, end)
-        if query > 0 and name > 0:
-            time = _TIMED.match(data, name + 3, end + 1)
-            self._here, self._there = time.span() if time else (0, 0)
-        else:
-            time = _TIMED_PATH.match(data, begin, end + 1)
-            self._here, self._there = time.span(1) if time else (0, 0)
+        self._here, self._there = _timeIn(data, begin, end)
         self._before, self._after = data[: self._here], data[self._there : start]
-        self._digits = data[self._here : self._there].isdigit()
         self._uri = slice(begin, end)
+        #: What may be in the time: in a path it is all digits.
+        self._inTime = _IN_TIMES if b"?" in self._before else b"0123456789"
 
     def fits(self, data: bytes) -> bool:
         """Whether this is such a request once more, with the same resource and the same headers."""
         here, there = self._here, self._there
         if not (data.startswith(self._after, there) and data.startswith(self._before)):
             return False
-        time = data[here:there]
-        return time.isdigit() if self._digits else (time.isalnum() or not time)
+        return here == there or not data[here:there].translate(None, self._inTime)
 
     def uri(self, data: bytes) -> bytes:
         """The target of one that fits."""
@@ -282,7 +294,7 @@ class ShortRequest:
         carrier.answered(b"".join((*parts, b"\r\n", self._answer)))
 
     def reply(self, contentType: str, body: bytes) -> None:
-        """Send an answer of this type and this body: as the four methods before, for what nearly all answers are."""
+        """Send an answer of this type and this body, as :meth:`finish` would after the other methods."""
         carrier = self._carrier
         if self.headers or carrier is None:
             self.setHeader("Content-Type", contentType)

@@ -177,7 +177,7 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
 
         :return: whether it was one, on a connection that can be written to at once.
         """
-        if self._number is None or len(data) not in _GOODBYES or data[:2] != _GOODBYES[len(data)]:
+        if self.state != _OPEN or self._number is None or data[:2] != _GOODBYES.get(len(data)):
             return False
         code = None
         if len(data) == 8:
@@ -190,6 +190,7 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
         if writeLast(self.transport, _GOODBYE):
             self.transport.connectionLost(_DONE)
         else:
+            self.transport.unregisterProducer()  # one that is paused would keep it
             self.transport.loseConnection()
             self._cutOffLater()
         return True

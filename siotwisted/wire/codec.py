@@ -182,7 +182,10 @@ class BaseCodec(ABC):
         return None
 
     def eventOfUTF8(self, text: bytes) -> list[Any] | None:
-        """The same of a message that is text, and is not decoded yet; None if that takes more thought."""
+        """
+        The same of a message that is text, and is not decoded yet; None if that takes more thought, as of one that is
+        damaged. Never fails.
+        """
         return None
 
     def eventIn(self, payload: str | bytes, form: bool = False) -> list[Any] | None:

@@ -562,9 +562,18 @@ class Conversations(Case):
         await self.until(lambda: len(self.reasons) == 6)
         self.assertEqual(self.reasons, [Reason.TRANSPORT_CLOSE] * 6)
 
+    async def test_bothSayGoodbye(self) -> None:
+        """A client that says goodbye in the same breath as what it is thrown out for is told so once at most."""
+        await self.serve()
+        self.sio.onMessage(lambda connection, message: connection.close())
+        client = await self.raw(self.upgrade() + clientFrame(framed("throw me out")) + closeFrame(1000))
+        await client.ended
+        self.assertLessEqual([opcode for opcode, _ in client.frames].count(CLOSE), 1)
+        self.assertEqual(self.reasons, [Reason.SERVER_DISCONNECT])
+
     async def test_goodbyeOfSlowReader(self) -> None:
         """A client that says goodbye before it has read all that was handed over gets it, and an answer behind it."""
-        await self.serve()
+        await self.serve(closeTimeout=1000.0)
         lost: list[Undelivered] = []
 
         def noteAll(connection: Connection, messages: list[Undelivered], reason: Reason) -> None:

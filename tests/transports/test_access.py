@@ -9,6 +9,7 @@ from functools import partial
 from twisted.internet.defer import Deferred, succeed
 
 from siotwisted.config import Config
+from siotwisted.errors import ConnectionRefused
 from siotwisted.handshake import Handshake
 from tests.transports import ADDRESS, GET_TRANSPORTS, Client, Server, ServerCase
 from tests.transports.requests import asks
@@ -52,6 +53,14 @@ class AuthorizationTests(ServerCase):
             self.decision.callback(False)
             self.assertRefused(client, 401, "not authorized")
         self.assertEqual((self.server.notes.connected, len(self.server.sio.registry)), ([], 0))
+
+    def test_unspeakable(self) -> None:
+        """A reason that can't be said is in the log, and the client is not left to wait."""
+        client = self.server.get("/xhr-polling//1/0")
+        self.decision.errback(ConnectionRefused("no \ud800"))
+        self.server.turn()
+        self.assertTrue(client.end.aborted)
+        self.assertTrue(self.flushLoggedErrors(UnicodeEncodeError))
 
     def test_noAtOnce(self) -> None:
         """A plain False, or anything that is not true, is a no."""

@@ -578,13 +578,57 @@ REST = b"Host: x\r\nReferer: http://x/?a&t=b&c\r\n\r\n"
 #: Requests, as they are without a time, with one, and with two that are as good as the first.
 AGAIN: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("GET /socket.io/?EIO=4&transport=polling&t=%s&sid=x", ("abc123", "abc124", "000000")),
-    ("POST /socket.io/?EIO=3&transport=polling&t=%s&sid=x&j=0", ("Pabcdef", "Zabcdef", "0000000")),
+    ("POST /socket.io/?EIO=3&transport=polling&t=%s&sid=x&j=0", ("Pabcdef", "Zabcdef", "0-0_0.0")),
+    ("GET /socket.io/?t=%s&EIO=3&transport=polling&sid=x", ("Pabcdef", "Zabcdef", "0-0_0.0")),
     ("GET /socket.io/1/xhr-polling/x?t=%s", ("1700000000000", "1700000000001", "1800000000000")),
     ("GET /socket.io/1/jsonp-polling/x?t=%s&i=0", ("1700000000000", "1700000000001", "1800000000000")),
     ("GET /socket.io/xhr-polling/x/%s", ("1700000000000", "1700000000001", "1800000000000")),
     ("GET /socket.io/jsonp-polling/x/%s/3", ("1700000000000", "1700000000001", "1800000000000")),
     ("GET /socket.io/?EIO=4&transport=polling&sid=x%s", ("", "", "")),
 )
+
+
+class HabitTests(ServerCase):
+    """Whose requests are known by how they look."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(Server, "siteFactory", SocketIOSite)
+        self.server = Server()
+
+    def test_generations(self) -> None:
+        """Polls of every generation, whatever the times in their URLs, from the third on."""
+        self.patch(XHRPollingResource, "render", lambda self, request: b"ok")
+        for url, times in AGAIN:
+            if url.startswith("GET") and "jsonp" not in url:
+                channel = self.server.connect()._protocol
+                for time in times:
+                    self.assertFalse(channel._habit, url)
+                    channel.dataReceived(f"{url % time} HTTP/1.1\r\n".encode() + REST)
+                self.assertTrue(channel._habit, url)
+
+    def test_inPieces(self) -> None:
+        """A request that comes in pieces is one."""
+        id = self.server.open()
+        channel = self.server.connect()._protocol
+        head = f"POST /socket.io/xhr-polling/{id}/send HTTP/1.1\r\nContent-Length: 13\r\n\r\n".encode()
+        for piece in (head, *(bytes([byte]) for byte in b"data=~m~1~m~x")):
+            channel.dataReceived(piece)
+        self.assertEqual((self.server.notes.messages, channel._known, channel._habit), (["x"], {}, False))
+
+    def test_sharedResources(self) -> None:
+        """New clients of Engine.IO share resources, and nobody else does, for ids are secrets."""
+        site: Any = self.server.site
+        endpoint = site.resource.children[b"socket.io"]
+        query = b"/socket.io/?EIO=4&transport=polling"
+        for time in (b"", b"&t=abc", b"&t=def"):
+            self.assertIs(site.shortcut(query + time, False), site.shortcut(query + time, False))
+        self.assertEqual(len(endpoint._resources), 2)
+        for target in (query + b"&sid=x", b"/socket.io/xhr-polling//1322000000000", b"/socket.io/1/xhr-polling/x?t=1"):
+            self.assertIsNot(site.shortcut(target, False), site.shortcut(target, False))
+        for number in range(200):
+            site.shortcut(query + b"&a=%d" % number, False)
+        self.assertEqual(len(endpoint._resources), 64)
 
 
 class PatternTests(SynchronousTestCase):
@@ -614,7 +658,8 @@ class PatternTests(SynchronousTestCase):
             ("GET /socket.io/xhr-polling/%s", "1700000000000", "1700000000001"),
             ("GET /socket.io/xhr-polling/x/1?%s", "a", "b"),
             ("GET /a&t=%s&b?EIO=4&transport=polling", "abc", "abd"),
-            ("GET /socket.io/?EIO=4&transport=polling&t=%s&sid=x", "a.b", "a.c"),
+            ("GET /socket.io/?EIO=4&transport=polling&t=%s&sid=x", "a~b", "a~c"),
+            ("GET /socket.io/1/xhr-polling/x?t=%s", "a", ""),
             ("GET /socket.io/?transpor%s&sid=x", "t=polling", "t=pollinh"),
             ("GET /socket.io/xhr-polling/x/%s", "1700000000000", "abcdefghijklm"),
             ("GET /socket.io/?t=%s&sid=x", "abc", "a&c"),
