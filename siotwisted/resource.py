@@ -30,7 +30,7 @@ from siotwisted.transports.websocketresource import WebSocketResource
 
 __all__ = ["SocketIOResource"]
 
-_POLLS = frozenset(("xhr-polling", "jsonp-polling"))
+_POLLS = frozenset(("handshake", "xhr-polling", "jsonp-polling"))
 _UPGRADES = frozenset(("websocket",))
 #: The resources of so many URLs of new clients are remembered: without times, there are only a few.
 _REMEMBERED = 64
@@ -67,8 +67,8 @@ class SocketIOResource(Resource):
 
     def shortcut(self, path: str, query: str, upgrades: bool) -> TransportResource | None:
         """
-        The resource of a request, if it is one of those that clients make again and again: polls, and what polling
-        clients post; and, of those that ask for a WebSocket, the ones that may.
+        The resource of a request, if it is one of those that clients make again and again: polls, what polling clients
+        post, and the handshakes before; and, of those that ask for a WebSocket, the ones that may.
 
         :param path: below the endpoint.
         """

@@ -244,11 +244,16 @@ class BaseCodec(ABC):
         if transport.messages:
             form, dress = self._form, self._dressMessages
             return Dressed([outgoing.form(form, dress) for outgoing in outgoings])
-        return Dressed([piece for outgoing in outgoings if (piece := self._piece(outgoing, self.style((outgoing,))))])
+        pieces = []
+        for outgoing in outgoings:
+            style = self.style((outgoing,))
+            pieces.append(self._piece(outgoing, style, self._numberOf(style)))
+        return Dressed([piece for piece in pieces if piece])
 
     def _dressedPayload(self, transport: ISessionTransport, queued: Sequence[Queued]) -> Dressed:
         """The one payload of these packets."""
         style = self.style(queued)
+        form = self._numberOf(style)
         pieces = []
         for outgoing in queued:
             piece = b""
@@ -259,7 +264,7 @@ class BaseCodec(ABC):
                 else:
                     outgoing = outgoingOf(outgoing)
             if isinstance(outgoing, Outgoing):
-                piece = self._piece(outgoing, style)
+                piece = outgoing.forms.get(form) or self._piece(outgoing, style, form)
             if piece:
                 pieces.append(piece)
         if self.separator and len(pieces) > 1:
@@ -302,10 +307,14 @@ class BaseCodec(ABC):
         forms[self._size] = size
         return size
 
-    def _piece(self, outgoing: Outgoing, style: str) -> bytes:
+    def _numberOf(self, style: str) -> int:
+        """What pieces in this style are known by."""
+        assert self.transport is not None
+        return self.number((self.transport.form, style)) if style else self._form
+
+    def _piece(self, outgoing: Outgoing, style: str, form: int) -> bytes:
         transport = self.transport
         assert transport is not None
-        form = self._form if not style else self.number((transport.form, style))
         dressed: bytes | None = outgoing.forms.get(form)
         if dressed is None:
             piece = self.piece(outgoing, style)
