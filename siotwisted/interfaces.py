@@ -136,6 +136,9 @@ class ICodec(Interface):
     def send(outgoings: Sequence[Queued]) -> None:
         """Write packets to the transport."""
 
+    def sendAlone(queued: Queued) -> None:
+        """The same for one packet, on a transport that can be written to again."""
+
 
 class IFanout(Interface):
     """

@@ -250,6 +250,15 @@ class Sender(ABC):
                 self._write(batch)
             return
         outbox = self.outbox
+        if transport.ready and not self._beside and self._greeting is None:
+            alone = outbox.takeAlone()
+            if alone is not None:
+                self._overflowing = False
+                try:
+                    self.codec.sendAlone(alone)
+                except Exception:
+                    self._unsent()
+                return
         while transport.ready and transport is self.transport:
             batch = outbox.slice(_SLICE)
             if self._beside or self._greeting is not None:

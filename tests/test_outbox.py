@@ -414,6 +414,18 @@ class Books(RuleBasedStateMachine):
         self.reached = max(self.reached, self.handed)
 
     @rule()
+    def flushAlone(self) -> None:
+        """One packet that waits is handed over at once, unless the client should be asked then what it has."""
+        taken = self.outbox.takeAlone()
+        waits = [place for place in self.watched if place > self.confirmed]
+        if len(self.accepted) - self.handed != 1 or sum(self.sizes[self.confirmed :]) >= 6 or waits:
+            assert taken is None
+            return
+        assert taken is self.accepted[-1]
+        self.handed += 1
+        self.reached = max(self.reached, self.handed)
+
+    @rule()
     def fail(self) -> None:
         """The transport fails: what is volatile is forgotten."""
         self.outbox.handBack()
@@ -489,6 +501,23 @@ class Books(RuleBasedStateMachine):
         assert [place for place, each in self.watched.items() if each.called] == [
             place for place in self.watched if place <= self.confirmed
         ]
+
+
+class AloneTests(SynchronousTestCase):
+    """What waits alone."""
+
+    def test_many(self) -> None:
+        """When much is handed over and not confirmed, it is time to ask, and so nothing is taken alone any more."""
+        outbox = Outbox(1000, 10_000_000)
+        taken = 0
+        for _ in range(300):
+            outbox.accept(b"x", 1)
+            if outbox.takeAlone() is None:
+                break
+            taken += 1
+        self.assertEqual((taken, outbox.waiting, outbox.pressing), (255, 1, False))
+        outbox.slice(65536)
+        self.assertTrue(outbox.pressing)
 
 
 class BooksTests(SynchronousTestCase):

@@ -292,6 +292,15 @@ class BaseCodec(ABC):
                 chunks.append(outgoingOf(outgoing).form(form, self._dressMessages))
         transport.write(chunks)
 
+    def sendAlone(self, queued: Queued) -> None:
+        """The same for one packet on a stream or a WebSocket; of a broadcast it is mostly dressed already."""
+        dressed = queued.forms.get(self._form) if isinstance(queued, Outgoing) else None
+        if dressed:
+            assert self.transport is not None
+            self.transport.write((dressed,))
+        else:
+            self.send((queued,))
+
     def _say(self, outgoing: Outgoing) -> int:
         try:
             messages = self.messages(outgoing)
