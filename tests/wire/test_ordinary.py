@@ -165,6 +165,7 @@ class ReadTests(SynchronousTestCase):
             self.assertEqual(codec.eventOfUTF8(said), codec.eventOf(said.decode()))
             self.assertIsNotNone(codec.eventOfUTF8(said))
             self.assertIsNone(codec.eventOfUTF8(b"\xff"))
+            self.assertIsNone(codec.eventOfUTF8(b'5:::{"name":"connect"}'))
         engines: tuple[type[BaseCodec], ...] = (SocketIO5Codec, SocketIO5JSONCodec, SocketIO4Codec, SocketIO3Codec)
         for engine in engines:
             codec, _ = made(engine)
@@ -175,7 +176,9 @@ class ReadTests(SynchronousTestCase):
                 )
             self.assertIsNone(codec.eventOfUTF8(b'42["connect",1]'))
             codec.messageReceived('451-["a",{"_placeholder":true,"num":0}]')
-            self.assertIsNone(codec.eventOfUTF8(b'42["a",1]'))  # where bytes are due
+            # Where bytes are due.
+            self.assertIsNone(codec.eventOfUTF8(b'42["a",1]'))
+            self.assertIsNone(codec.eventOf('42["a",1]'))
         for kind, message, payload in (
             (SocketIO5Codec, '42["a",1]', '42["a",1]'),
             (SocketIO5JSONCodec, '42["a",1]', '42["a",1]'),
