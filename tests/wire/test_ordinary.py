@@ -175,6 +175,7 @@ class ReadTests(SynchronousTestCase):
                     codec.eventOfUTF8(f"42{dumps(['a', value])}".encode()), ["a", value] if usual else None
                 )
             self.assertIsNone(codec.eventOfUTF8(b'42["connect",1]'))
+            self.assertIsNone(codec.eventOf('42["connect",1]'))
             codec.messageReceived('451-["a",{"_placeholder":true,"num":0}]')
             # Where bytes are due.
             self.assertIsNone(codec.eventOfUTF8(b'42["a",1]'))
