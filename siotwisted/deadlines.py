@@ -24,6 +24,8 @@ class Deadlines(Generic[_Waiting]):
     :param passed: is called with whoever has not been discarded in time.
     """
 
+    _log = Logger()
+
     def __init__(self, clock: IReactorTime, seconds: float, passed: Callable[[_Waiting], object]) -> None:
         self._clock = clock
         self._seconds = seconds
@@ -32,8 +34,6 @@ class Deadlines(Generic[_Waiting]):
         self._due: dict[_Waiting, float] = {}
         self._alarm: IDelayedCall | None = None
 
-    _log = Logger()
-
     def add(self, waiting: _Waiting) -> None:
         """Somebody has so much time from now on, or what is left of it."""
         if waiting in self._due:
@@ -41,7 +41,9 @@ class Deadlines(Generic[_Waiting]):
         due = self._due[waiting] = self._clock.seconds() + self._seconds
         if self._alarm is None:
             self._alarm = self._clock.callLater(self._seconds, self._ring)
-        elif self._alarm.getTime() > due:  # the clock was set back
+        elif self._alarm.getTime() > due:
+            # The clock was set back: those who were there before have no more time than this one.
+            self._due = {each: min(other, due) for each, other in self._due.items()}
             self._alarm.reset(self._seconds)
 
     def discard(self, waiting: _Waiting) -> None:
@@ -55,7 +57,7 @@ class Deadlines(Generic[_Waiting]):
         now = self._clock.seconds()
         over = []
         for waiting, due in self._due.items():
-            if now < due <= now + self._seconds:  # else it is over, or the clock was set back
+            if due > now:
                 self._alarm = self._clock.callLater(due - now, self._ring)
                 break
             over.append(waiting)

@@ -103,3 +103,17 @@ class DeadlinesTests(SynchronousTestCase):
         self.deadlines.add("b")
         self.clock.advance(10)
         self.assertEqual(self.passed, [("a", 510), ("b", 510)])
+
+    def test_clockSetBackALittle(self) -> None:
+        """One who has just come has all of the time, though the clock is a little behind when the alarm rings."""
+        self.deadlines.add("a")
+        self.clock.advance(5)
+        self.clock.rightNow += 5.5
+        self.deadlines.add("b")
+        self.clock.rightNow -= 0.25
+        self.clock.advance(0)
+        self.assertEqual(self.passed, [("a", 10.25)])
+        self.clock.advance(9.75)
+        self.assertEqual(len(self.passed), 1)
+        self.clock.advance(0.5)
+        self.assertEqual(self.passed, [("a", 10.25), ("b", 20.5)])
