@@ -100,12 +100,11 @@ class _Channel(Protocol):
         self._busy = False
         #: The descriptor that it is known by in the set of those that are read together.
         self._number: int | None = None
-        #: What was asked for last, without the time in it, and its resource; and what is asked for again and again, by
-        #: the first byte of its method.
+        #: What was asked for last, without the time in it, and its resource; and that of the last whole request.
         self._asked: tuple[tuple[bytes, bytes], bool] | None = None
         self._found: TransportResource | None = None
-        #: What the last request was for.
         self._last: TransportResource | None = None
+        #: What has come more than once, by the first byte of its method; and whether any of it has come once more.
         self._known: dict[int, _Known] = {}
         self._habit = False
         #: The protocol that the connection was given to, for good; and whether another process is about to get it.

@@ -264,7 +264,7 @@ class BaseCodec(ABC):
                 else:
                     outgoing = outgoingOf(outgoing)
             if isinstance(outgoing, Outgoing):
-                piece = outgoing.forms.get(form) or self._piece(outgoing, style, form)
+                piece = self._piece(outgoing, style, form)
             if piece:
                 pieces.append(piece)
         if self.separator and len(pieces) > 1:
