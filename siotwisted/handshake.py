@@ -13,7 +13,8 @@ __all__ = ["Handshake"]
 
 
 def _frozen(mapping: Mapping[str, str]) -> Mapping[str, str]:
-    return MappingProxyType(dict(mapping))
+    """One that is frozen already is shared: most clients of an application send the same headers."""
+    return mapping if isinstance(mapping, MappingProxyType) else MappingProxyType(dict(mapping))
 
 
 @dataclass(frozen=True, slots=True)

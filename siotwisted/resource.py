@@ -7,6 +7,7 @@ makes the checks at the door, and its body or its held answer becomes a transpor
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 
@@ -32,8 +33,10 @@ __all__ = ["SocketIOResource"]
 
 _POLLS = frozenset(("handshake", "xhr-polling", "jsonp-polling"))
 _UPGRADES = frozenset(("websocket",))
-#: The resources of so many URLs of new clients are remembered: without times, there are only a few.
+#: The resources of so many URLs are remembered: without times and session ids, there are only a few.
 _REMEMBERED = 64
+#: The session id in a query.
+_SESSION = re.compile("&sid=([0-9A-Za-z_-]{1,64})(?=&|$)")
 _NOT_FOUND = Refusal(404, "not a Socket.IO URL")
 
 
@@ -52,7 +55,7 @@ class SocketIOResource(Resource):
         super().__init__()
         self._admission = sio.admission
         self._clientFiles = clientFiles
-        #: What new clients ask for, by the query without its time, and whether it is a WebSocket.
+        #: What clients of Engine.IO ask for, by the query without time and session id, and whether it is a WebSocket.
         self._resources: dict[tuple[tuple[bytes, bytes], bool], TransportResource] = {}
         upgrade = partial(WebSocketResource, factory=SocketIOWebSocketFactory(sio))
         self._carriers: dict[str, Callable[[Admission, Route], TransportResource]] = {
@@ -72,17 +75,23 @@ class SocketIOResource(Resource):
 
         :param path: below the endpoint.
         """
-        asked = timeless(f"{path}?{query}".encode("ascii")), upgrades
+        found = None if path else _SESSION.search(query)
+        rest = query if found is None else query[: found.start()] + query[found.end() :]
+        asked = timeless(f"{path}?{rest}".encode("ascii")), upgrades
         resource = self._resources.get(asked)
-        if resource is not None:
-            return resource
-        route = self._admission.route(path.split("/"), parseQuery(query))
-        if route is None or route.carrier not in (_UPGRADES if upgrades else _POLLS):
-            return None
-        resource = self._carriers[route.carrier](self._admission, route)
-        if not (route.sessionID or path) and len(self._resources) < _REMEMBERED:
-            self._resources[asked] = resource
-        return resource
+        if resource is None:
+            fields = parseQuery(rest)
+            if found is not None and "sid" in fields:  # one more
+                found, fields = None, parseQuery(query)
+            route = self._admission.route(path.split("/"), fields)
+            if route is None or route.carrier not in (_UPGRADES if upgrades else _POLLS):
+                return None
+            resource = self._carriers[route.carrier](self._admission, route)
+            if not (path or "sid" in fields):
+                if len(self._resources) >= _REMEMBERED:
+                    self._resources.clear()
+                self._resources[asked] = resource
+        return resource if found is None else resource.of(found[1])
 
     def sessionID(self, path: str, query: str) -> str:
         """The id of the session that a request is for; nothing if it is for none."""

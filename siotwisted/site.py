@@ -24,7 +24,7 @@ from siotwisted.registry import serverOf
 from siotwisted.resource import SocketIOResource
 from siotwisted.transports.http import TransportResource, respond
 from siotwisted.transports.immediate import hasUnsent, takesAtOnce, writeAtOnce
-from siotwisted.transports.readiness import ReadySet
+from siotwisted.transports.readiness import MemberTransport, ReadySet
 from siotwisted.transports.shortcut import Pattern, ShortRequest, readHead, timeless
 
 __all__ = ["Others", "SocketIOSite"]
@@ -98,15 +98,12 @@ class _Channel(Protocol):
         self._serving = self._paused = self._atOnce = self._secure = False
         #: Whether anything has come, or was answered, since the connection was last looked at.
         self._busy = False
-        #: The descriptor that it is known by in the set of those that are read together.
-        self._number: int | None = None
         #: What was asked for last, without the time in it, and its resource; and that of the last whole request.
         self._asked: tuple[tuple[bytes, bytes], bool] | None = None
         self._found: TransportResource | None = None
         self._last: TransportResource | None = None
-        #: What has come more than once, by the first byte of its method; and whether any of it has come once more.
+        #: What has come more than once, by the first byte of its method.
         self._known: dict[int, _Known] = {}
-        self._habit = False
         #: The protocol that the connection was given to, for good; and whether another process is about to get it.
         self._heir: Any = None
         self._leaving = False
@@ -114,15 +111,17 @@ class _Channel(Protocol):
     def connectionMade(self) -> None:
         """It is there."""
         self._atOnce = takesAtOnce(self.transport)
-        if self._atOnce or ITCPTransport.providedBy(self.transport):
-            self.transport.setTcpNoDelay(True)
-        self._secure = ISSLTransport.providedBy(self.transport)
+        if type(self.transport) is not MemberTransport:
+            if self._atOnce or ITCPTransport.providedBy(self.transport):
+                self.transport.setTcpNoDelay(True)
+            self._secure = ISSLTransport.providedBy(self.transport)
+            if self._atOnce:
+                self._site.readTogether(self.transport)
         self._lookLater()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """It is gone."""
         self._stopLooking()
-        self._forgetNumber()
         request, self._request = self._request, None
         if request is not None:
             request.lost()
@@ -149,35 +148,10 @@ class _Channel(Protocol):
         """Read no further than some way ahead of a request that has to wait."""
         full = self._request is not None and len(self._data) > _AHEAD
         if full and not self._paused:
-            self._leaveSet()
             self.transport.pauseProducing()
         elif self._paused and not full:
             self.transport.resumeProducing()
         self._paused = full
-
-    def _enterSet(self) -> None:
-        """If polls come again and again, have them read with little of the reactor's work."""
-        if not self._habit or self._number is not None:
-            return
-        readySet = self._site.readySet
-        rests = self._web is None and not self._paused
-        if readySet is not None and self._atOnce and rests and self.transport.connected:
-            self._number = self.transport.fileno()
-            readySet.add(self.transport)
-
-    def _leaveSet(self) -> None:
-        """Be read by the reactor itself, or by whoever comes after."""
-        if self._forgetNumber():
-            self.transport.startReading()
-
-    def _forgetNumber(self) -> bool:
-        """Whether it was read in the set, which it is no more."""
-        number, self._number = self._number, None
-        readySet = self._site.readySet
-        if number is None or readySet is None:
-            return False
-        readySet.discard(number)
-        return True
 
     def _serve(self) -> None:
         """Serve what has come, as far as it is whole, until something has to wait for its answer."""
@@ -199,21 +173,18 @@ class _Channel(Protocol):
                 if known is not None and known.pattern.fits(data):
                     pattern, method, fields, resource = known
                     target, start, stop = pattern.uri(data), pattern.start, pattern.start + pattern.length
-                    again = True
                 else:
                     found = readHead(data)
                     place = None if found is None else self._resource(found[1], found[2].upgrades)
                     if found is None or place is None:
                         self._leaveToWeb()
                         return
-                    resource, again = place, False
+                    resource, known = place, None
                     method, target, head, start, stop = found
                     fields = head.fields
                 if stop > len(data):
                     return
-                if again:
-                    self._habit = True
-                elif resource is self._last:  # and so it may become one
+                if known is None and resource is self._last:  # it may come again and again
                     self._known[data[0]] = _Known(Pattern(data, start, stop - start), method, fields, resource)
                 self._last = resource
                 request = ShortRequest(self, method, target, fields, data[start:stop])
@@ -241,7 +212,6 @@ class _Channel(Protocol):
         if number == others.number or not others.reaches(number):
             return False
         self._leaving = True
-        self._leaveSet()
         self.transport.pauseProducing()
         self._site.reactor.callLater(0, self._leave, others, number)
         return True
@@ -277,7 +247,6 @@ class _Channel(Protocol):
 
     def _leaveToWeb(self) -> None:
         """What has come is for Twisted Web."""
-        self._leaveSet()
         if self._web is None:
             self._stopLooking()
             self._makeWeb()
@@ -312,7 +281,6 @@ class _Channel(Protocol):
             writeAtOnce(self.transport, answer)
         else:
             self.transport.write(answer)
-        self._enterSet()
         if self._data:
             self._serve()
             self._throttle()
@@ -320,7 +288,6 @@ class _Channel(Protocol):
     def handOver(self, protocol: IProtocol) -> bytes:
         """The connection is a protocol's, for good."""
         self._stopLooking()
-        self._leaveSet()
         self._request = None
         behind, self._data = self._data, b""
         self._throttle()
@@ -396,8 +363,16 @@ class SocketIOSite(Site):
 
     @cached_property
     def readySet(self) -> ReadySet | None:
-        """What reads connections that polls come on, where that can be."""
+        """What reads its connections, where that can be."""
         return ReadySet.make(self.reactor)
+
+    def readTogether(self, transport: Any) -> None:
+        """Read a connection, and all that are to come to its port, with little of the reactor's work for each."""
+        if self.readySet is not None:
+            self.readySet.adopt(transport)
+            port = getattr(transport, "server", None)
+            if getattr(port, "factory", None) is self:
+                self.readySet.accept(port)
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """A protocol for a new connection."""

@@ -15,6 +15,7 @@ from functools import lru_cache, partial
 from http import HTTPStatus
 from math import nan
 from operator import eq
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
 from twisted.internet.error import ConnectionAborted
@@ -139,10 +140,10 @@ def parseQuery(query: str) -> dict[str, str]:
         return {}
 
 
-def fieldsOf(request: AnyRequest) -> dict[str, str]:
+def fieldsOf(request: AnyRequest) -> Mapping[str, str]:
     """The headers of a request, by lower-case name."""
     if isinstance(request, ShortRequest):
-        return {**request.fields}
+        return MappingProxyType(request.fields)
     return {
         name.decode("latin-1").lower(): ", ".join(value.decode("latin-1") for value in values)
         for name, values in request.requestHeaders.getAllRawHeaders()
@@ -264,6 +265,23 @@ def refuse(request: AnyRequest, refusal: Refusal) -> int | bytes:
     return b"" if request.method == b"HEAD" else body
 
 
+class _Passed:
+    """
+    The last request that passed the checks.
+
+    :ivar fields: its headers.
+    :ivar secure: whether it came through TLS.
+    :ivar common: what its answer had.
+    """
+
+    __slots__ = ("common", "fields", "secure")
+
+    def __init__(self) -> None:
+        self.fields: Mapping[str, str] | None = None
+        self.secure = False
+        self.common = NO_HEADERS
+
+
 class TransportResource(Resource, ABC):
     """
     Base of all transports' resources. One may serve all requests that ask for the same.
@@ -278,10 +296,14 @@ class TransportResource(Resource, ABC):
         super().__init__()
         self._admission = admission
         self._route = route
-        #: The headers of the last request that has passed, whether it came through TLS, and what its answer had.
-        self._passed: Mapping[str, str] | None = None
-        self._secure = False
-        self._common = NO_HEADERS
+        self._last = _Passed()
+
+    def of(self, sessionID: str) -> TransportResource:
+        """The same for a session. What one of these lets pass, the others do."""
+        mine = type(self).__new__(type(self))
+        mine.__dict__.update(self.__dict__)
+        mine._route = Route(*self._route[:4], sessionID, *self._route[5:])
+        return mine
 
     @abstractmethod
     def admit(self, request: AnyRequest, handshake: Handshake | None) -> None:
@@ -297,7 +319,7 @@ class TransportResource(Resource, ABC):
         session: Session | None = None
         if isinstance(request, ShortRequest) and self._hasPassed(request):
             # All that may have changed since is its session.
-            request.common = self._common
+            request.common = self._last.common
             found = admission.place(route)
             if isinstance(found, Problem):
                 return refuse(request, self.refusal(found))
@@ -311,7 +333,8 @@ class TransportResource(Resource, ABC):
             if route.sessionID:
                 session = admission.session(route)
             if isinstance(request, ShortRequest):
-                self._passed, self._secure, self._common = request.fields, secure, request.common
+                last = self._last
+                last.fields, last.secure, last.common = request.fields, secure, request.common
         if request.method == b"GET":
             return self.render_GET(request, session)
         if request.method == b"POST":
@@ -323,13 +346,14 @@ class TransportResource(Resource, ABC):
 
     def _hasPassed(self, request: ShortRequest) -> bool:
         """Whether a request like this has passed the checks before."""
-        passed, fields = self._passed, request.fields
-        if passed is None or request.isSecure() is not self._secure:
+        last, fields = self._last, request.fields
+        passed = last.fields
+        if passed is None or request.isSecure() is not last.secure:
             return False
         if fields is passed:
             return True
         if all(map(eq, map(passed.get, CHECKED), map(fields.get, CHECKED))):
-            self._passed = fields
+            last.fields = fields
             return True
         return False
 

@@ -13,6 +13,8 @@ from typing import Any
 
 from twisted.internet.tcp import Server
 
+from siotwisted.transports.readiness import MemberTransport
+
 __all__ = ["hasUnsent", "takesAtOnce", "writeAtOnce", "writeLast"]
 
 #: Where the system can wait for more before it makes a segment of what it has got.
@@ -24,7 +26,7 @@ def takesAtOnce(transport: object) -> bool:
     Whether :func:`writeAtOnce` may be used: only for an accepted TCP connection of Twisted's own, without TLS. Any
     other transport has its own way with bytes.
     """
-    return type(transport) is Server and not getattr(transport, "TLS", False)
+    return type(transport) in (MemberTransport, Server) and not getattr(transport, "TLS", False)
 
 
 def hasUnsent(transport: Any) -> bool:

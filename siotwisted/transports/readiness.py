@@ -10,15 +10,19 @@ from __future__ import annotations
 
 import select
 from collections.abc import Sequence
+from functools import partial
+from socket import IPPROTO_TCP, TCP_NODELAY
 from typing import Any
 
-from twisted.internet.error import ConnectionLost
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
+from twisted.internet.main import CONNECTION_DONE
+from twisted.internet.tcp import Server
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-__all__ = ["ReadySet"]
+__all__ = ["MemberTransport", "ReadySet"]
 
 _log = Logger()
 
@@ -26,6 +30,28 @@ _log = Logger()
 #: were read then leaves with what they have brought, and not in an answer of its own.
 _MOST = 256
 _ROUNDS = 2
+#: How a connection ends whose client has closed it; one for all, as in the reactor.
+_DONE = Failure(ConnectionDone())
+
+
+class MemberTransport(Server):
+    """
+    A TCP connection as Twisted accepts them, but for who reads it: a set, and not the reactor.
+
+    :param readySet: the set.
+    """
+
+    def __init__(self, readySet: ReadySet, *accepted: Any) -> None:
+        self.readySet = readySet
+        super().__init__(*accepted)
+
+    def startReading(self) -> None:
+        """Be read, from now on."""
+        self.readySet.add(self)
+
+    def stopReading(self) -> None:
+        """Be read no more."""
+        self.readySet.discard(self.fileno())
 
 
 @implementer(IReadDescriptor)
@@ -47,10 +73,27 @@ class ReadySet:
         """A set, if this system and this reactor know such; None if every connection has to be watched by itself."""
         return cls(reactor) if hasattr(select, "epoll") and IReactorFDSet.providedBy(reactor) else None
 
-    def add(self, transport: Any) -> None:
-        """Read this transport, until it is discarded."""
-        transport.stopReading()
+    def accept(self, port: Any) -> None:
+        """
+        Read what this port accepts from now on. Linux hands down to accepted sockets that they wait for no more before
+        they send a little.
+        """
+        port.transport = partial(MemberTransport, self)
+        port.socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+
+    def adopt(self, transport: Any) -> None:
+        """Read a connection from now on that the reactor has read, if it is one of Twisted's own."""
+        if type(transport) is Server:
+            transport.stopReading()
+            transport.__class__ = MemberTransport
+            transport.readySet = self  # type: ignore[attr-defined]  # which is what its new class has
+            transport.startReading()
+
+    def add(self, transport: MemberTransport) -> None:
+        """Read this one, until it is discarded."""
         number = transport.fileno()
+        if number in self._members:
+            return
         self._epoll.register(number, select.EPOLLIN)
         self._members[number] = transport
         if not self._watched:
@@ -59,12 +102,12 @@ class ReadySet:
 
     def discard(self, number: int) -> None:
         """
-        Read the transport of this descriptor no more. It is best told before that is closed: a process that was forked
-        off may have it, too, and it would stay in the system's set.
+        Read the connection of this descriptor no more, which is not closed yet: a process that was forked off may have
+        it, too, and it would stay in the system's set.
         """
-        transport = self._members.pop(number, None)
-        if getattr(transport, "socket", None) is not None:  # else it is closed, and out of the system's set by that
-            self._epoll.unregister(number)
+        if self._members.pop(number, None) is None:
+            return
+        self._epoll.unregister(number)
         if self._watched and not self._members:
             self._watched = False
             self._reactor.removeReader(self)
@@ -93,15 +136,14 @@ class ReadySet:
             transport = members.get(number)
             if transport is None:
                 continue  # it was closed since, for something that another one has brought
-            if transport.disconnecting:
-                self.discard(number)  # as in the reactor: what is still to be written comes before whatever the end is
-                continue
             try:
                 why = transport.doRead()
             except BaseException as error:
                 _log.failure("a connection failed")
                 why = error
-            if why is not None:
+            if why is CONNECTION_DONE:
+                self._lose(transport, _DONE)
+            elif why is not None:
                 self._lose(transport, Failure(why))
 
     def _lose(self, transport: Any, reason: Failure) -> None:

@@ -103,7 +103,7 @@ def _head(block: bytes) -> Head | None:
     head = _known(block[:here] + block[there + 2 :])
     if head is None or "sec-websocket-key" in head.fields:
         return _parsed(block)
-    return head._replace(fields={**head.fields, "sec-websocket-key": key[1].decode()})
+    return Head({**head.fields, "sec-websocket-key": key[1].decode()}, head.length, head.upgrades)
 
 
 def _known(block: bytes) -> Head | None:

@@ -34,7 +34,7 @@ from siotwisted.packets import Reason
 from siotwisted.session import Session
 from siotwisted.transports.http import addressText, parseQuery
 from siotwisted.transports.immediate import takesAtOnce, writeAtOnce, writeLast
-from siotwisted.transports.readiness import ReadySet
+from siotwisted.transports.readiness import MemberTransport, ReadySet
 from siotwisted.wire.websocketframe import HEADS, deflatedFrame, frame
 
 __all__ = ["NO_BODY", "SocketIOWebSocketProtocol"]
@@ -117,8 +117,6 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
     _threshold: int | None = None
     #: Whether bytes can be handed to the transport without waiting for the reactor.
     _atOnce = False
-    #: The descriptor that it is known by in the set of those that are read together.
-    _number: int | None = None
     _lost = False
     #: The answer to the handshake, until it is sent.
     _answer = b""
@@ -177,7 +175,7 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
 
         :return: whether it was one, on a connection that can be written to at once.
         """
-        if self.state != _OPEN or self._number is None or data[:2] != _GOODBYES.get(len(data)):
+        if self.state != _OPEN or type(self.transport) is not MemberTransport or data[:2] != _GOODBYES.get(len(data)):
             return False
         code = None
         if len(data) == 8:
@@ -330,8 +328,7 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
             self.dress = self._dressDeflated
         self.ready = True
         if self._atOnce and self.factory.readySet is not None:
-            self._number = self.transport.fileno()
-            self.factory.readySet.add(self.transport)
+            self.factory.readySet.adopt(self.transport)
         self._session = self.factory.admission.join(route, handshake)
         self.transport.registerProducer(self, True)
         if route.dialect.upgrades and route.sessionID:
@@ -475,8 +472,5 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
             self._session.transportReady()
 
     def stopProducing(self) -> None:
-        """The connection is lost, as :meth:`onClose` tells too; its socket is still open, mostly."""
+        """The connection is lost, as :meth:`onClose` tells too."""
         self.ready = False
-        if self._number is not None and self.factory.readySet is not None:
-            self.factory.readySet.discard(self._number)
-            self._number = None

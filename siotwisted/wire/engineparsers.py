@@ -89,7 +89,8 @@ class JSONParser4(sio45.Decoder):
         packet, text = asEvent(outgoing)
         if packet.kind in (Kind.EVENT, Kind.ACK):
             return sio45.encode(packet, self._revision, (text, outgoing.attachments))
-        return sio45.encode(packet._replace(data=self._control(packet)), self._revision)
+        kind, _, namespace, number = packet
+        return sio45.encode(Packet(kind, self._control(packet), namespace, number), self._revision)
 
     @staticmethod
     def _control(packet: Packet) -> object:

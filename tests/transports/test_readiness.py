@@ -17,9 +17,10 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import Clock, deferLater
 from twisted.python.failure import Failure
+from twisted.test.proto_helpers import StringTransport
 from twisted.trial.unittest import TestCase
 
-from siotwisted.transports.readiness import ReadySet
+from siotwisted.transports.readiness import MemberTransport, ReadySet
 
 # Typed loosely: what it can do depends on the platform.
 reactor: Any = installedReactor
@@ -39,7 +40,7 @@ class Member(Protocol):
 
     def connectionMade(self) -> None:
         self.number = self.transport.fileno()
-        self.test.ready.add(self.transport)
+        self.test.ready.adopt(self.transport)
         self.test.members.append(self)
 
     def dataReceived(self, data: bytes) -> None:
@@ -52,7 +53,6 @@ class Member(Protocol):
             raise ZeroDivisionError
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.test.ready.discard(self.number)
         self.lost.callback([reason])
 
 
@@ -176,7 +176,6 @@ class ReadySetTests(TestCase):
         client, member = await self._connect()
         other = os.dup(member.transport.fileno())  # as good as a process that was forked off
         self.addCleanup(os.close, other)
-        self.ready.discard(member.number)
         client.close()
         member.transport.connectionLost(Failure(ConnectionLost()))
         await member.lost
@@ -212,6 +211,38 @@ class ReadySetTests(TestCase):
         left = two if one.lost.called else one
         left.transport.loseConnection()
         await left.lost
+
+    async def test_paused(self) -> None:
+        """One that is paused is read no more, until it is resumed; by its own reactor it is not read at all."""
+        client, member = await self._connect()
+        self.ready.adopt(member.transport)
+        other: Any = StringTransport()
+        self.ready.adopt(other)
+        self.assertIs(type(other), StringTransport)
+        for part in (b"1", b"2"):
+            for _ in range(2):  # told so twice, it does no harm
+                member.transport.pauseProducing()
+            client.send(part)
+            await self._turn()
+            self.assertEqual(len(member.data), int(part) - 1)
+            for _ in range(2):
+                member.transport.resumeProducing()
+            await self._until(member, b"12"[: int(part)])
+        self.assertNotIn(member.transport, reactor.getReaders())
+        member.transport.loseConnection()
+        await member.lost
+
+    async def test_accept(self) -> None:
+        """What a port accepts is read in the set from the first byte on, and delays nothing."""
+        self.ready.accept(self.port)
+        client, member = await self._connect()
+        self.assertIs(type(member.transport), MemberTransport)
+        self.assertEqual((member.transport.getTcpNoDelay(), repr(member.transport)[:10]), (True, "<Member #0"))
+        self.assertNotIn(member.transport, reactor.getReaders())
+        client.send(b"hello")
+        await self._until(member, b"hello")
+        client.close()
+        (await member.lost)[0].trap(ConnectionDone)
 
     async def test_reactorStops(self) -> None:
         """When its reactor has stopped, all members are lost."""

@@ -602,10 +602,11 @@ class HabitTests(ServerCase):
         for url, times in AGAIN:
             if url.startswith("GET") and "jsonp" not in url:
                 channel = self.server.connect()._protocol
+                read: list[bytes] = []
+                self.patch(siteModule, "readHead", lambda data, read=read: read.append(data) or shortcut.readHead(data))
                 for time in times:
-                    self.assertFalse(channel._habit, url)
                     channel.dataReceived(f"{url % time} HTTP/1.1\r\n".encode() + REST)
-                self.assertTrue(channel._habit, url)
+                self.assertEqual(len(read), 2, url)
 
     def test_inPieces(self) -> None:
         """A request that comes in pieces is one."""
@@ -614,21 +615,44 @@ class HabitTests(ServerCase):
         head = f"POST /socket.io/xhr-polling/{id}/send HTTP/1.1\r\nContent-Length: 13\r\n\r\n".encode()
         for piece in (head, *(bytes([byte]) for byte in b"data=~m~1~m~x")):
             channel.dataReceived(piece)
-        self.assertEqual((self.server.notes.messages, channel._known, channel._habit), (["x"], {}, False))
+        self.assertEqual((self.server.notes.messages, channel._known), (["x"], {}))
 
     def test_sharedResources(self) -> None:
-        """New clients of Engine.IO share resources, and nobody else does, for ids are secrets."""
+        """Clients of Engine.IO share what their URLs have in common, and no ids, which are secrets."""
         site: Any = self.server.site
         endpoint = site.resource.children[b"socket.io"]
         query = b"/socket.io/?EIO=4&transport=polling"
         for time in (b"", b"&t=abc", b"&t=def"):
             self.assertIs(site.shortcut(query + time, False), site.shortcut(query + time, False))
         self.assertEqual(len(endpoint._resources), 2)
-        for target in (query + b"&sid=x", b"/socket.io/xhr-polling//1322000000000", b"/socket.io/1/xhr-polling/x?t=1"):
+        first, second = (site.shortcut(query + b"&t=x&sid=%b" % id, False) for id in (b"one", b"two"))
+        self.assertEqual([each._route.sessionID for each in (first, second)], ["one", "two"])
+        self.assertIs(first._last, second._last)
+        self.assertEqual(len(endpoint._resources), 2)
+        for target in (b"/socket.io/xhr-polling//1322000000000", b"/socket.io/1/xhr-polling/x?t=1"):
             self.assertIsNot(site.shortcut(target, False), site.shortcut(target, False))
         for number in range(200):
             site.shortcut(query + b"&a=%d" % number, False)
-        self.assertEqual(len(endpoint._resources), 64)
+            self.assertLessEqual(len(endpoint._resources), 64)
+
+    def test_sessionIDs(self) -> None:
+        """The id of a session is the last one that a URL has, wherever that is."""
+        site: Any = self.server.site
+        for query in (
+            "EIO=4&transport=polling&sid=a",
+            "EIO=4&transport=polling&sid=a&t=1",
+            "sid=a&EIO=4&transport=polling",
+            "EIO=4&transport=polling&sid=b&sid=a",
+            "EIO=4&transport=polling&sid=b&%73id=a",
+            "sid=b&EIO=4&transport=polling&sid=a",
+            "EIO=4&transport=polling&xsid=b&sid=a",
+            "EIO=4&transport=polling&sid=%61",
+            "EIO=4&transport=polling&sid=a&x=&sid",
+        ):
+            for _ in range(2):
+                resource = site.shortcut(b"/socket.io/?" + query.encode(), False)
+                route = self.server.sio.admission.route([""], parseQuery(query))
+                self.assertEqual(resource._route, route, query)
 
 
 class PatternTests(SynchronousTestCase):
