@@ -29,6 +29,7 @@ from siotwisted.errors import (
 )
 from siotwisted.handlers import waitable
 from siotwisted.handshake import Handshake
+from siotwisted.ids import newID
 from siotwisted.outbox import Entry
 from siotwisted.outgoing import Outgoing
 from siotwisted.packets import Kind, Packet, Reason
@@ -375,7 +376,7 @@ class Client:
         if joining.absence is not None:
             connection.recover(joining.absence)
         elif recovers:
-            pid = _private(identity, name, secrets.token_urlsafe(20)[:_RANDOM])
+            pid = _private(identity, name, newID(_RANDOM))
         connection.identify(identity, pid)
         return connection
 

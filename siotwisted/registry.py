@@ -4,10 +4,7 @@ All sessions of one server: every transport finds them here.
 
 from __future__ import annotations
 
-import secrets
-from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Sequence
-from string import ascii_lowercase
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
@@ -17,35 +14,18 @@ from twisted.logger import Logger
 from siotwisted.config import Config
 from siotwisted.dialects.dialect import Route
 from siotwisted.handshake import Handshake
+from siotwisted.ids import newSessionID
 from siotwisted.interfaces import ISessionTransport
 from siotwisted.outbox import Entry
 from siotwisted.packets import Packet, Reason
 from siotwisted.sender import Sender
 from siotwisted.session import Session
 
-__all__ = ["SessionReceiver", "SessionRegistry", "newSessionID", "serverOf"]
+__all__ = ["SessionReceiver", "SessionRegistry"]
 
 
 #: How often, in seconds, the server looks whether its clients have all that was sent to them, before it stops.
 _LOOK = 0.05
-
-
-def newSessionID(server: int | None = None) -> str:
-    """
-    A new session id: some 160 bits that nobody can guess, in 27 characters that a URL can hold.
-
-    The first is a letter, always: a number in its place in a URL is a time against caches.
-
-    :param server: which of several servers it is of, which that letter tells.
-    """
-    chance = secrets.token_bytes(21)
-    letter = ascii_lowercase[chance[20] % 26 if server is None else server]
-    return letter + urlsafe_b64encode(chance[:20])[:26].decode("ascii")
-
-
-def serverOf(sessionID: str) -> int:
-    """Which of several servers a session is of; -1 if that is none of our ids."""
-    return ascii_lowercase.find(sessionID[:1]) if sessionID else -1
 
 
 class SessionReceiver(Protocol):

@@ -24,7 +24,6 @@ from siotwisted.transports.polling import (
     JSONPPollingResource,
     XHRPollingResource,
 )
-from siotwisted.transports.shortcut import timeless
 from siotwisted.transports.streaming import HTMLFileResource, XHRMultipartResource
 from siotwisted.transports.websocketfactory import HasAdmission, SocketIOWebSocketFactory
 from siotwisted.transports.websocketresource import WebSocketResource
@@ -36,7 +35,7 @@ _UPGRADES = frozenset(("websocket",))
 #: The resources of so many URLs are remembered: without times and session ids, there are only a few.
 _REMEMBERED = 64
 #: The session id in a query.
-_SESSION = re.compile("&sid=([0-9A-Za-z_-]{1,64})(?=&|$)")
+_SESSION = re.compile(rb"&sid=([0-9A-Za-z_-]{1,64})(?=&|$)")
 _NOT_FOUND = Refusal(404, "not a Socket.IO URL")
 
 
@@ -56,7 +55,7 @@ class SocketIOResource(Resource):
         self._admission = sio.admission
         self._clientFiles = clientFiles
         #: What clients of Engine.IO ask for, by the query without time and session id, and whether it is a WebSocket.
-        self._resources: dict[tuple[tuple[bytes, bytes], bool], TransportResource] = {}
+        self._resources: dict[tuple[bytes, bool], TransportResource] = {}
         upgrade = partial(WebSocketResource, factory=SocketIOWebSocketFactory(sio))
         self._carriers: dict[str, Callable[[Admission, Route], TransportResource]] = {
             "websocket": upgrade,
@@ -68,21 +67,25 @@ class SocketIOResource(Resource):
             "goodbye": GoodbyeResource,
         }
 
-    def shortcut(self, path: str, query: str, upgrades: bool) -> TransportResource | None:
+    def shortcut(self, path: str, query: str, asked: bytes, upgrades: bool) -> TransportResource | None:
         """
         The resource of a request, if it is one of those that clients make again and again: polls, what polling clients
         post, and the handshakes before; and, of those that ask for a WebSocket, the ones that may.
 
         :param path: below the endpoint.
+        :param asked: the whole target without its time.
         """
-        found = None if path else _SESSION.search(query)
-        rest = query if found is None else query[: found.start()] + query[found.end() :]
-        asked = timeless(f"{path}?{rest}".encode("ascii")), upgrades
-        resource = self._resources.get(asked)
+        found = None if path or not query else _SESSION.search(asked, asked.index(b"?"))
+        kind = (asked if found is None else asked[: found.start()] + asked[found.end() :]), upgrades
+        resource = self._resources.get(kind)
         if resource is None:
-            fields = parseQuery(rest)
-            if found is not None and "sid" in fields:  # one more
-                found, fields = None, parseQuery(query)
+            fields = parseQuery(query)
+            if found is not None:
+                rest = parseQuery(kind[0].partition(b"?")[2].decode("ascii"))
+                if "sid" in rest:  # one more
+                    found = None
+                else:
+                    fields = rest
             route = self._admission.route(path.split("/"), fields)
             if route is None or route.carrier not in (_UPGRADES if upgrades else _POLLS):
                 return None
@@ -90,8 +93,8 @@ class SocketIOResource(Resource):
             if not (path or "sid" in fields):
                 if len(self._resources) >= _REMEMBERED:
                     self._resources.clear()
-                self._resources[asked] = resource
-        return resource if found is None else resource.of(found[1])
+                self._resources[kind] = resource
+        return resource if found is None else resource.of(found[1].decode("ascii"))
 
     def sessionID(self, path: str, query: str) -> str:
         """The id of the session that a request is for; nothing if it is for none."""

@@ -20,7 +20,7 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from siotwisted.deadlines import Deadlines
-from siotwisted.registry import serverOf
+from siotwisted.ids import serverOf
 from siotwisted.resource import SocketIOResource
 from siotwisted.transports.http import TransportResource, respond
 from siotwisted.transports.immediate import hasUnsent, takesAtOnce, writeAtOnce
@@ -99,7 +99,7 @@ class _Channel(Protocol):
         #: Whether anything has come, or was answered, since the connection was last looked at.
         self._busy = False
         #: What was asked for last, without the time in it, and its resource; and that of the last whole request.
-        self._asked: tuple[tuple[bytes, bytes], bool] | None = None
+        self._asked: tuple[bytes, bool] | None = None
         self._found: TransportResource | None = None
         self._last: TransportResource | None = None
         #: What has come more than once, by the first byte of its method.
@@ -198,7 +198,7 @@ class _Channel(Protocol):
         """The resource of a target. A client asks for the same one again and again, but for the time in its URL."""
         asked = timeless(target), upgrades
         if asked != self._asked:
-            self._asked, self._found = asked, self._site.shortcut(target, upgrades)
+            self._asked, self._found = asked, self._site.shortcut(target, *asked)
         return self._found
 
     def _elsewhere(self, others: Others) -> bool:
@@ -389,10 +389,14 @@ class SocketIOSite(Site):
         if self.logPath is not None:
             super().log(request)
 
-    def shortcut(self, target: bytes, upgrades: bool) -> TransportResource | None:
-        """The resource of a request's target, if that is an endpoint's and need not be found by Twisted Web."""
+    def shortcut(self, target: bytes, asked: bytes, upgrades: bool) -> TransportResource | None:
+        """
+        The resource of a request's target, if that is an endpoint's and need not be found by Twisted Web.
+
+        :param asked: the target without its time.
+        """
         found = self._endpoint(target)
-        return None if found is None else found[0].shortcut(found[1], found[2], upgrades)
+        return None if found is None else found[0].shortcut(found[1], found[2], asked, upgrades)
 
     def serverOf(self, line: bytes) -> int:
         """Which of several servers the session of a request is of, by its first line; -1 if of none."""

@@ -20,10 +20,11 @@ from siotwisted.config import Config
 from siotwisted.dialects.engineio import ENGINEIO_4
 from siotwisted.dialects.routing import Router
 from siotwisted.errors import QueueFull, SessionClosed, UnsupportedByClient
+from siotwisted.ids import newSessionID, serverOf
 from siotwisted.interfaces import IPacketReceiver, ISessionTransport
 from siotwisted.outgoing import Outgoing
 from siotwisted.packets import Kind, Reason, messagePacket
-from siotwisted.registry import SessionRegistry, newSessionID, serverOf
+from siotwisted.registry import SessionRegistry
 from siotwisted.session import Session
 from siotwisted.wire import sio06streaming
 from siotwisted.wire.enginecodec import SocketIO5Codec

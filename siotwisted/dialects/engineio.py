@@ -6,8 +6,6 @@ move to a WebSocket, and times that the handshake tells.
 from __future__ import annotations
 
 import re
-import secrets
-from base64 import urlsafe_b64encode
 from dataclasses import replace
 from functools import lru_cache
 
@@ -23,6 +21,7 @@ from siotwisted.dialects.dialect import (
     derivedID,
 )
 from siotwisted.errors import ProtocolError
+from siotwisted.ids import newID
 from siotwisted.packets import Reason
 from siotwisted.wire.engine3 import isPayload
 from siotwisted.wire.enginecodec import (
@@ -42,7 +41,7 @@ __all__ = ["ENGINEIO_2", "ENGINEIO_3", "ENGINEIO_4", "ENGINES", "PARSERS", "PLAI
 
 def _freshConnectionID(sessionID: str, namespace: str) -> str:
     """An id that tells nothing of the session's, which is a secret."""
-    return urlsafe_b64encode(secrets.token_bytes(15)).decode("ascii")
+    return newID(20)
 
 
 def _opening(sessionID: str, streaming: bool, settings: Settings) -> str:

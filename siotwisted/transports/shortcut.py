@@ -18,8 +18,7 @@ from twisted.web.http import datetimeToString
 
 __all__ = ["NO_HEADERS", "Carrier", "CommonHeaders", "Pattern", "ShortRequest", "readHead", "timeless"]
 
-_METHODS = (b"GET", b"POST")
-_TARGET = re.compile(rb"/[!-~]*+")
+_START = re.compile(rb"(GET|POST) (/[!-~]*+) HTTP/1\.1\r\n")
 #: The fields of a head, each with its end (RFC 9110, section 5); lines that go on are obsolete, and none of ours.
 _FIELDS = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]++:[\t -~\x80-\xff]*+\r\n)*+")
 _FIELD = re.compile(rb"([^:]++):[ \t]*+([^\r]*+)\r\n")
@@ -128,10 +127,10 @@ def _timeIn(data: bytes, begin: int, end: int) -> tuple[int, int]:
     return (begin, begin) if time is None else time.span(1)
 
 
-def timeless(target: bytes) -> tuple[bytes, bytes]:
-    """A target without its time, on which no resource depends: what stands before it, and behind it."""
+def timeless(target: bytes) -> bytes:
+    """A target without its time, on which no resource depends."""
     here, there = _timeIn(target, 0, len(target))
-    return target[:here], target[there:]
+    return target[:here] + target[there:]
 
 
 class Pattern:
@@ -350,15 +349,15 @@ def readHead(data: bytes) -> tuple[bytes, bytes, Head, int, int] | None:
     :return: the method, the target, the headers, and where in the data the body begins and ends; None if it is for
         Twisted Web.
     """
-    line = data.find(b"\r\n")
-    end = data.find(b"\r\n\r\n", line)
-    if line < 0 or not 0 <= end - line <= _LONGEST_HEAD:
+    start = _START.match(data)
+    if start is None:
         return None
-    method, _, rest = data[:line].partition(b" ")
-    target, _, version = rest.partition(b" ")
-    if version != b"HTTP/1.1" or method not in _METHODS or _TARGET.fullmatch(target) is None:
+    fields = start.end()
+    end = data.find(b"\r\n\r\n", fields - 2)
+    if not 0 <= end - fields + 2 <= _LONGEST_HEAD:
         return None
-    head = _head(data[line + 2 : end + 2])
+    method, target = start.groups()
+    head = _head(data[fields : end + 2])
     if head is None or head.length > (_LONGEST_BODY if method == b"POST" else 0):
         return None
     if head.upgrades and method != b"GET":

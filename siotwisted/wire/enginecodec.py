@@ -26,7 +26,7 @@ from siotwisted.wire.engineparsers import (
     PlainParser,
     asEvent,
 )
-from siotwisted.wire.jsontext import flatJSON, loads, loadsEvent
+from siotwisted.wire.jsontext import dumpsFlatObject, flatJSON, loads, loadsEvent
 from siotwisted.wire.sio45 import RESERVED
 
 __all__ = [
@@ -167,6 +167,14 @@ class EngineIO4Codec(EngineCodec):
 
     def _makePackets(self, outgoing: Outgoing) -> Sequence[Packet]:
         return super()._makePackets(_stamped(outgoing) if self._stamps and outgoing.stamp else outgoing)
+
+    def messages(self, outgoing: Outgoing) -> Sequence[str | bytes]:
+        """See :meth:`EngineCodec.messages`. Each client is told once that it has joined the root namespace."""
+        if outgoing.kind is Kind.CONNECT and outgoing.namespace == "/" and self._head:
+            told = dumpsFlatObject(outgoing.data)
+            if told:
+                return ("40" + told,)
+        return super().messages(outgoing)
 
     def encodeMessage(self, packet: Packet) -> str | bytes:
         """A packet as a WebSocket message."""

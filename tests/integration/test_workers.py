@@ -29,8 +29,8 @@ from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 from zope.interface.verify import verifyObject
 
+from siotwisted.ids import serverOf
 from siotwisted.interfaces import ICluster
-from siotwisted.registry import serverOf
 from siotwisted.resource import SocketIOResource
 from siotwisted.server import SocketIO
 from siotwisted.site import SocketIOSite

@@ -450,13 +450,13 @@ class ShortWayTests(ServerCase):
             b"/deep/pu%73h/",
             b"/deep/push/%",
         ]
-        self.assertEqual([site.shortcut(path + query, False) is not None for path in found], [True] * 3)
-        self.assertEqual([site.shortcut(path + query, False) for path in missed], [None] * len(missed))
-        self.assertIsNotNone(SocketIOSite(endpoint, reactor=self.server.clock).shortcut(b"/" + query, False))
+        self.assertEqual([shortcutOf(site, path + query, False) is not None for path in found], [True] * 3)
+        self.assertEqual([shortcutOf(site, path + query, False) for path in missed], [None] * len(missed))
+        self.assertIsNotNone(shortcutOf(SocketIOSite(endpoint, reactor=self.server.clock), b"/" + query, False))
         # An upgrade is one of a WebSocket's URL, and no other is.
-        self.assertIsNone(site.shortcut(b"/deep/push/" + query, True))
-        self.assertIsNone(site.shortcut(b"/deep/push/?EIO=4&transport=websocket", False))
-        self.assertIsNotNone(site.shortcut(b"/deep/push/?EIO=4&transport=websocket", True))
+        self.assertIsNone(shortcutOf(site, b"/deep/push/" + query, True))
+        self.assertIsNone(shortcutOf(site, b"/deep/push/?EIO=4&transport=websocket", False))
+        self.assertIsNotNone(shortcutOf(site, b"/deep/push/?EIO=4&transport=websocket", True))
 
 
 class HeadTests(SynchronousTestCase):
@@ -574,6 +574,11 @@ class HeadTests(SynchronousTestCase):
         self.assertTrue(answers[0].endswith(b"\r\nA: b\r\n\r\nbody"))
 
 
+def shortcutOf(site: Any, target: bytes, upgrades: bool) -> Any:
+    """What a site finds for a target."""
+    return site.shortcut(target, shortcut.timeless(target), upgrades)
+
+
 REST = b"Host: x\r\nReferer: http://x/?a&t=b&c\r\n\r\n"
 #: Requests, as they are without a time, with one, and with two that are as good as the first.
 AGAIN: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -623,16 +628,16 @@ class HabitTests(ServerCase):
         endpoint = site.resource.children[b"socket.io"]
         query = b"/socket.io/?EIO=4&transport=polling"
         for time in (b"", b"&t=abc", b"&t=def"):
-            self.assertIs(site.shortcut(query + time, False), site.shortcut(query + time, False))
+            self.assertIs(shortcutOf(site, query + time, False), shortcutOf(site, query + time, False))
         self.assertEqual(len(endpoint._resources), 2)
-        first, second = (site.shortcut(query + b"&t=x&sid=%b" % id, False) for id in (b"one", b"two"))
+        first, second = (shortcutOf(site, query + b"&t=x&sid=%b" % id, False) for id in (b"one", b"two"))
         self.assertEqual([each._route.sessionID for each in (first, second)], ["one", "two"])
         self.assertIs(first._last, second._last)
         self.assertEqual(len(endpoint._resources), 2)
         for target in (b"/socket.io/xhr-polling//1322000000000", b"/socket.io/1/xhr-polling/x?t=1"):
-            self.assertIsNot(site.shortcut(target, False), site.shortcut(target, False))
+            self.assertIsNot(shortcutOf(site, target, False), shortcutOf(site, target, False))
         for number in range(200):
-            site.shortcut(query + b"&a=%d" % number, False)
+            shortcutOf(site, query + b"&a=%d" % number, False)
             self.assertLessEqual(len(endpoint._resources), 64)
 
     def test_sessionIDs(self) -> None:
@@ -650,9 +655,11 @@ class HabitTests(ServerCase):
             "EIO=4&transport=polling&sid=a&x=&sid",
         ):
             for _ in range(2):
-                resource = site.shortcut(b"/socket.io/?" + query.encode(), False)
+                resource = shortcutOf(site, b"/socket.io/?" + query.encode(), False)
                 route = self.server.sio.admission.route([""], parseQuery(query))
                 self.assertEqual(resource._route, route, query)
+        site.resource.putChild(b"x&sid=a&b", site.resource.children[b"socket.io"])
+        self.assertEqual(shortcutOf(site, b"/x&sid=a&b/?EIO=4&transport=polling", False)._route.sessionID, "")
 
 
 class PatternTests(SynchronousTestCase):
