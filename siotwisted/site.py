@@ -25,7 +25,7 @@ from siotwisted.resource import SocketIOResource
 from siotwisted.transports.http import TransportResource, respond
 from siotwisted.transports.immediate import hasUnsent, takesAtOnce, writeAtOnce
 from siotwisted.transports.readiness import MemberTransport, ReadySet
-from siotwisted.transports.shortcut import Pattern, ShortRequest, readHead, timeless
+from siotwisted.transports.shortcut import Head, Pattern, ShortRequest, readHead, timeless
 
 __all__ = ["Others", "SocketIOSite"]
 
@@ -65,13 +65,13 @@ class _Known(NamedTuple):
 
     :ivar pattern: what it looks like.
     :ivar method: its method.
-    :ivar fields: its headers by lower-case name.
+    :ivar head: its headers.
     :ivar resource: serves it.
     """
 
     pattern: Pattern
     method: bytes
-    fields: dict[str, str]
+    head: Head
     resource: TransportResource
 
 
@@ -171,7 +171,7 @@ class _Channel(Protocol):
                 data = self._data
                 known = self._known.get(data[0])
                 if known is not None and known.pattern.fits(data):
-                    pattern, method, fields, resource = known
+                    pattern, method, head, resource = known
                     target, start, stop = pattern.uri(data), pattern.start, pattern.start + pattern.length
                 else:
                     found = readHead(data)
@@ -181,13 +181,12 @@ class _Channel(Protocol):
                         return
                     resource, known = place, None
                     method, target, head, start, stop = found
-                    fields = head.fields
                 if stop > len(data):
                     return
                 if known is None and resource is self._last:  # it may come again and again
-                    self._known[data[0]] = _Known(Pattern(data, start, stop - start), method, fields, resource)
+                    self._known[data[0]] = _Known(Pattern(data, start, stop - start), method, head, resource)
                 self._last = resource
-                request = ShortRequest(self, method, target, fields, data[start:stop])
+                request = ShortRequest(self, method, target, head, data[start:stop])
                 self._data = data[stop:]
                 self._request = request
                 self._render(resource, request)

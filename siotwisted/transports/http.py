@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from http import HTTPStatus
 from math import nan
-from operator import eq
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
@@ -26,7 +25,7 @@ from twisted.web.http import HTTPChannel
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
-from siotwisted.admission import CHECKED, Admission, GetHeader
+from siotwisted.admission import Admission, GetHeader
 from siotwisted.dialects.dialect import Problem, Refusal, Route
 from siotwisted.errors import ProtocolError
 from siotwisted.handshake import Handshake
@@ -269,15 +268,15 @@ class _Passed:
     """
     The last request that passed the checks.
 
-    :ivar fields: its headers.
+    :ivar checked: the values of those headers that the checks look at.
     :ivar secure: whether it came through TLS.
     :ivar common: what its answer had.
     """
 
-    __slots__ = ("common", "fields", "secure")
+    __slots__ = ("checked", "common", "secure")
 
     def __init__(self) -> None:
-        self.fields: Mapping[str, str] | None = None
+        self.checked: tuple[str | None, ...] | None = None
         self.secure = False
         self.common = NO_HEADERS
 
@@ -334,7 +333,7 @@ class TransportResource(Resource, ABC):
                 session = admission.session(route)
             if isinstance(request, ShortRequest):
                 last = self._last
-                last.fields, last.secure, last.common = request.fields, secure, request.common
+                last.checked, last.secure, last.common = request.checked, secure, request.common
         if request.method == b"GET":
             return self.render_GET(request, session)
         if request.method == b"POST":
@@ -346,16 +345,7 @@ class TransportResource(Resource, ABC):
 
     def _hasPassed(self, request: ShortRequest) -> bool:
         """Whether a request like this has passed the checks before."""
-        last, fields = self._last, request.fields
-        passed = last.fields
-        if passed is None or request.isSecure() is not last.secure:
-            return False
-        if fields is passed:
-            return True
-        if all(map(eq, map(passed.get, CHECKED), map(fields.get, CHECKED))):
-            last.fields = fields
-            return True
-        return False
+        return request.checked == self._last.checked and request.isSecure() is self._last.secure
 
     def refusal(self, problem: Problem) -> Refusal:
         """How the client's generation says a problem."""

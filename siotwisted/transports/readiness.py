@@ -142,6 +142,8 @@ class ReadySet:
                 _log.failure("a connection failed")
                 why = error
             if why is CONNECTION_DONE:
+                # There is nobody whom to tell of the end before the socket is closed, in case another process has it.
+                transport._shouldShutdown = False
                 self._lose(transport, _DONE)
             elif why is not None:
                 self._lose(transport, Failure(why))

@@ -16,7 +16,9 @@ from typing import Any, NamedTuple, Protocol
 from twisted.internet.interfaces import IAddress, IProtocol
 from twisted.web.http import datetimeToString
 
-__all__ = ["NO_HEADERS", "Carrier", "CommonHeaders", "Pattern", "ShortRequest", "readHead", "timeless"]
+from siotwisted.admission import CHECKED
+
+__all__ = ["NO_HEADERS", "Carrier", "CommonHeaders", "Head", "Pattern", "ShortRequest", "readHead", "timeless"]
 
 _START = re.compile(rb"(GET|POST) (/[!-~]*+) HTTP/1\.1\r\n")
 #: The fields of a head, each with its end (RFC 9110, section 5); lines that go on are obsolete, and none of ours.
@@ -57,11 +59,13 @@ class Head(NamedTuple):
     :ivar fields: the headers by lower-case name; several of one name are one, with commas.
     :ivar length: of the body.
     :ivar upgrades: whether a WebSocket is asked for.
+    :ivar checked: the values of those headers that the checks look at.
     """
 
     fields: dict[str, str]
     length: int
     upgrades: bool
+    checked: tuple[str | None, ...]
 
 
 #: What was read lately, by its bytes; None for a head that is not for us.
@@ -87,7 +91,7 @@ def _parsed(block: bytes) -> Head | None:
         return None
     if not (length.isascii() and length.isdigit() and len(length) < 7):
         return None
-    return Head(fields, int(length), upgrade is not None)
+    return Head(fields, int(length), upgrade is not None, tuple(map(fields.get, CHECKED)))
 
 
 def _head(block: bytes) -> Head | None:
@@ -102,7 +106,7 @@ def _head(block: bytes) -> Head | None:
     head = _known(block[:here] + block[there + 2 :])
     if head is None or "sec-websocket-key" in head.fields:
         return _parsed(block)
-    return Head({**head.fields, "sec-websocket-key": key[1].decode()}, head.length, head.upgrades)
+    return Head({**head.fields, "sec-websocket-key": key[1].decode()}, *head[1:])
 
 
 def _known(block: bytes) -> Head | None:
@@ -214,6 +218,7 @@ class ShortRequest:
     :ivar method: ``GET`` or ``POST``.
     :ivar uri: the path and the query.
     :ivar fields: the headers by lower-case name.
+    :ivar checked: the values of those that the checks look at.
     :ivar body: the body.
     :ivar common: headers that many answers have.
     :ivar headers: the others of this answer, by name; one of them may replace a common one.
@@ -226,6 +231,7 @@ class ShortRequest:
         "_carrier",
         "_status",
         "body",
+        "checked",
         "common",
         "cut",
         "fields",
@@ -234,10 +240,11 @@ class ShortRequest:
         "uri",
     )
 
-    def __init__(self, carrier: Carrier, method: bytes, uri: bytes, fields: dict[str, str], body: bytes) -> None:
+    def __init__(self, carrier: Carrier, method: bytes, uri: bytes, head: Head, body: bytes) -> None:
         self.method = method
         self.uri = uri
-        self.fields = fields
+        self.fields = head.fields
+        self.checked = head.checked
         self.body = body
         self.cut: Callable[[], object] | None = None
         self._carrier: Carrier | None = carrier
