@@ -178,9 +178,9 @@ def abort(request: AnyRequest) -> None:
 
 def lineOf(request: AnyRequest) -> object:
     """The connection that a request came on; None if no other can follow there, so that its end tells nothing."""
-    channel = request.channel
+    channel: Any = request.channel
     if isinstance(request, ShortRequest):
-        return None if request.channel is None else request.channel.transport
+        return None if channel is None else channel.transport
     return channel.transport if isinstance(channel, HTTPChannel) and channel.persistent else None
 
 

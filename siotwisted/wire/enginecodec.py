@@ -189,7 +189,7 @@ class EngineIO4Codec(EngineCodec):
         if outgoing.event and self._head:
             return self._head + outgoing.event
         if outgoing.kind is Kind.OPEN or (outgoing.kind is Kind.CONNECT and self._head and outgoing.namespace == "/"):
-            return "".join(map(str, self.messages(outgoing))).encode("ascii")  # it is one, and has no separator
+            return "".join(map(str, self.said(outgoing))).encode("ascii")  # it is one message, and has no separator
         return engine4.encodePayload(self.packets(outgoing)).encode("utf-8")
 
     def eventIn(self, payload: str | bytes, form: bool = False) -> list[Any] | None:

@@ -469,7 +469,7 @@ class HeadTests(SynchronousTestCase):
         checked = (None, "x", None, None, None, None, None)
         expected = (b"POST", b"/a?b", (fields, 3, False, checked), len(data) - 6, len(data) - 3)
         self.assertEqual(shortcut.readHead(data), expected)
-        nothing = ({}, 0, False, (None,) * 7)
+        nothing: Any = ({}, 0, False, (None,) * 7)
         self.assertEqual(shortcut.readHead(b"GET / HTTP/1.1\r\n\r\n"), (b"GET", b"/", nothing, 18, 18))
 
     def test_upgrade(self) -> None:
