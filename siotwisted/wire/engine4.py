@@ -35,6 +35,8 @@ _KINDS = {
     "6": Kind.NOOP,
 }
 _TYPES = {kind: digit for digit, kind in _KINDS.items()}
+#: Packets without data, most of which are signs of life.
+_BARE = {digit: Packet(kind) for digit, kind in _KINDS.items() if kind is not Kind.MESSAGE}
 _BASE64 = re.compile("[A-Za-z0-9+/_-]*+(={0,2})")
 
 
@@ -74,10 +76,12 @@ def decodeText(text: str, prefix: str = "b") -> Packet:
     :return: the packet; the data of a message is text, maybe empty, or bytes; other kinds without text have None.
     :raises ProtocolError: if it is empty, its type is none of the seven, or its base64 is bad.
     """
+    bare = _BARE.get(text)
+    if bare is not None:
+        return bare
     kind = _KINDS.get(text[:1])
     if kind is not None:
-        data = text[1:]
-        return Packet(kind, data if data or kind is Kind.MESSAGE else None)
+        return Packet(kind, text[1:])
     if text.startswith(prefix):
         return Packet(Kind.MESSAGE, _bytesOf(text[len(prefix) :]))
     raise ProtocolError("not a packet of Engine.IO")

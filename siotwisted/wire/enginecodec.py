@@ -169,7 +169,9 @@ class EngineIO4Codec(EngineCodec):
         return super()._makePackets(_stamped(outgoing) if self._stamps and outgoing.stamp else outgoing)
 
     def messages(self, outgoing: Outgoing) -> Sequence[str | bytes]:
-        """See :meth:`EngineCodec.messages`. Each client is told once that it has joined the root namespace."""
+        """See :meth:`EngineCodec.messages`. Each client is welcomed once, and told once that it has joined the root."""
+        if outgoing.kind is Kind.OPEN:
+            return ("0" + outgoing.text,)
         if outgoing.kind is Kind.CONNECT and outgoing.namespace == "/" and self._head:
             told = dumpsFlatObject(outgoing.data)
             if told:

@@ -51,6 +51,8 @@ _HEAD = re.compile(rf"(?:([0-4])|([56])([1-9][0-9]{{0,5}})-)(?:({_NAMESPACE})(?:
 _WIDE = re.compile("[^\0-\x7f]+")
 #: No packet.
 _NONE = Packet(Kind.NOOP)
+#: What each client of 3.x and 4.x sends once.
+_JOIN = Packet(Kind.CONNECT)
 
 
 def faultOf(kind: Kind, data: Any, revision: int) -> str:
@@ -211,6 +213,8 @@ class Decoder:
     def _text(self, text: str) -> Packet | None:
         if self.due:
             raise ProtocolError("text where attachments are due")
+        if text == "0":
+            return _JOIN
         head = _HEAD.match(text)
         if head is None:
             raise ProtocolError("not a Socket.IO packet")
