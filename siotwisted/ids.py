@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from base64 import urlsafe_b64encode
+from os import urandom
 from string import ascii_lowercase
 
 __all__ = ["newID", "newSessionID", "serverOf"]
@@ -33,7 +34,7 @@ def newID(length: int) -> str:
     """A new id of so many characters, which a URL can hold, with 6 bits in each; no more than 4096."""
     global _left
     if len(_left) < length:
-        _left = urlsafe_b64encode(os.urandom(_MUCH)).decode("ascii")
+        _left = urlsafe_b64encode(urandom(_MUCH)).decode("ascii")
     id, _left = _left[:length], _left[length:]
     return id
 

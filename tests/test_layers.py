@@ -16,7 +16,8 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 LAYERS = (
-    "errors < wire.jsontext wire.attachments packets < outgoing < interfaces; errors < handshake rooms < interfaces",
+    "errors < wire.jsontext wire.attachments packets < outgoing < interfaces; errors < handshake rooms < interfaces; "
+    "ids",
     "wire.units < wire.sio06 wire.sio06streaming wire.sio09; wire.sio45 < wire.sio09; "
     "wire.codec < wire.sio06 wire.sio06streaming wire.sio09; "
     "wire.units wire.engine4 < wire.engine3 < wire.enginecodec; wire.codec wire.engineparsers < wire.enginecodec; "
@@ -27,7 +28,8 @@ LAYERS = (
     "config; deadlines",
     "outbox liveness < sender < session < registry; upgrade < session",
     "admission < engine; "
-    "admission transports.shortcut < transports.http < transports.polling transports.streaming; "
+    "admission < transports.shortcut < transports.http < transports.polling transports.streaming; "
+    "transports.readiness < transports.immediate; "
     "admission transports.http transports.immediate transports.readiness < transports.websocket; "
     "admission transports.http transports.readiness transports.websocket < transports.websocketfactory; "
     "admission transports.http transports.shortcut transports.websocket < transports.websocketresource; "

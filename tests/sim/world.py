@@ -40,29 +40,6 @@ class _SilentSite(Site):
         """Write nothing."""
 
 
-class _Secrets:
-    """Ids from a seed."""
-
-    def __init__(self, random: Random) -> None:
-        self._random = random
-
-    def choice(self, values: str) -> str:
-        """One of them."""
-        return self._random.choice(values)
-
-    def token_urlsafe(self, size: int) -> str:
-        """A text that long."""
-        return f"{self._random.getrandbits(8 * size):0{2 * size}x}"[: size * 4 // 3 + 1]
-
-    def token_bytes(self, size: int) -> bytes:
-        """So many bytes."""
-        return self._random.randbytes(size)
-
-    def token_hex(self, size: int) -> str:
-        """So many bytes in hexadecimal digits."""
-        return self._random.randbytes(size).hex()
-
-
 class World:
     """
     One run.
@@ -515,12 +492,10 @@ def simulate(seed: int, **options: Any) -> Outcome:
     :param options: those of :class:`World`.
     :raises Violation: if a promise was broken.
     """
-    secrets = _Secrets(Random(seed))
     loop = autobahnConfig.loop
     with (
-        patch("siotwisted.registry.secrets", secrets),
-        patch("siotwisted.dialects.engineio.secrets", secrets),
-        patch("siotwisted.clients.secrets", secrets),
+        patch("siotwisted.ids.urandom", Random(seed).randbytes),
+        patch("siotwisted.ids._left", ""),
         patch("twisted.web.server.datetimeToString", lambda: b"Sat, 01 Jan 2011 00:00:00 GMT"),
     ):
         world = World(seed, **options)
