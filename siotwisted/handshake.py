@@ -13,7 +13,7 @@ __all__ = ["Handshake"]
 
 
 def _frozen(mapping: Mapping[str, str]) -> Mapping[str, str]:
-    """One that is frozen already is shared: most clients of an application send the same headers."""
+    """A proxy is taken as it is: most clients of an application send the same headers, and share them."""
     return mapping if isinstance(mapping, MappingProxyType) else MappingProxyType(dict(mapping))
 
 

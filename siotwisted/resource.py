@@ -34,6 +34,8 @@ _POLLS = frozenset(("handshake", "xhr-polling", "jsonp-polling"))
 _UPGRADES = frozenset(("websocket",))
 #: The resources of so many URLs are remembered: without times and session ids, there are only a few.
 _REMEMBERED = 64
+#: And of those only that have fewer fields in their query.
+_FEW = 16
 #: The session id in a query.
 _SESSION = re.compile(rb"&sid=([0-9A-Za-z_-]{1,64})(?=&|$)")
 _NOT_FOUND = Refusal(404, "not a Socket.IO URL")
@@ -82,7 +84,7 @@ class SocketIOResource(Resource):
             fields = parseQuery(query)
             if found is not None:
                 rest = parseQuery(kind[0].partition(b"?")[2].decode("ascii"))
-                if "sid" in rest:  # one more
+                if "sid" in rest or not fields:  # one more, or too many of whatever
                     found = None
                 else:
                     fields = rest
@@ -90,7 +92,7 @@ class SocketIOResource(Resource):
             if route is None or route.carrier not in (_UPGRADES if upgrades else _POLLS):
                 return None
             resource = self._carriers[route.carrier](self._admission, route)
-            if not (path or "sid" in fields):
+            if not (path or "sid" in fields) and len(fields) < _FEW:
                 if len(self._resources) >= _REMEMBERED:
                     self._resources.clear()
                 self._resources[kind] = resource

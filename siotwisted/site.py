@@ -111,12 +111,11 @@ class _Channel(Protocol):
     def connectionMade(self) -> None:
         """It is there."""
         self._atOnce = takesAtOnce(self.transport)
-        if type(self.transport) is not MemberTransport:
-            if self._atOnce or ITCPTransport.providedBy(self.transport):
-                self.transport.setTcpNoDelay(True)
-            self._secure = ISSLTransport.providedBy(self.transport)
-            if self._atOnce:
-                self._site.readTogether(self.transport)
+        if self._atOnce or ITCPTransport.providedBy(self.transport):
+            self.transport.setTcpNoDelay(True)
+        self._secure = ISSLTransport.providedBy(self.transport)
+        if self._atOnce and type(self.transport) is not MemberTransport:
+            self._site.readTogether(self.transport)
         self._lookLater()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:

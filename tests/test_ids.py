@@ -15,7 +15,7 @@ class IDTests(SynchronousTestCase):
     """Ids, whatever is left of what the system gave."""
 
     def test_length(self) -> None:
-        """An id has the length that is asked for, and no two have a part in common."""
+        """An id has the length that is asked for, and no two are the same."""
         made = [ids.newID(length) for length in (1, 20, 27, 43, 4096, 4000, 97, 20)]
         self.assertEqual([len(id) for id in made], [1, 20, 27, 43, 4096, 4000, 97, 20])
         many = [ids.newID(20) for _ in range(2000)]

@@ -264,7 +264,7 @@ def refuse(request: AnyRequest, refusal: Refusal) -> int | bytes:
     return b"" if request.method == b"HEAD" else body
 
 
-class _Passed:
+class _Passed(NamedTuple):
     """
     The last request that passed the checks.
 
@@ -273,12 +273,9 @@ class _Passed:
     :ivar common: what its answer had.
     """
 
-    __slots__ = ("checked", "common", "secure")
-
-    def __init__(self) -> None:
-        self.checked: tuple[str | None, ...] | None = None
-        self.secure = False
-        self.common = NO_HEADERS
+    checked: tuple[str | None, ...] | None = None
+    secure: bool = False
+    common: CommonHeaders = NO_HEADERS
 
 
 class TransportResource(Resource, ABC):
@@ -298,7 +295,7 @@ class TransportResource(Resource, ABC):
         self._last = _Passed()
 
     def of(self, sessionID: str) -> TransportResource:
-        """The same for a session. What one of these lets pass, the others do."""
+        """The same for a session, which begins with what passed here last."""
         mine = type(self).__new__(type(self))
         mine.__dict__.update(self.__dict__)
         mine._route = Route(*self._route[:4], sessionID, *self._route[5:])
@@ -332,8 +329,7 @@ class TransportResource(Resource, ABC):
             if route.sessionID:
                 session = admission.session(route)
             if isinstance(request, ShortRequest):
-                last = self._last
-                last.checked, last.secure, last.common = request.checked, secure, request.common
+                self._last = _Passed(request.checked, secure, request.common)
         if request.method == b"GET":
             return self.render_GET(request, session)
         if request.method == b"POST":

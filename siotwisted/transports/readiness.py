@@ -11,11 +11,10 @@ from __future__ import annotations
 import select
 from collections.abc import Sequence
 from functools import partial
-from socket import IPPROTO_TCP, TCP_NODELAY
 from typing import Any
 
 from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
+from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorFDSet, IReadDescriptor
 from twisted.internet.main import CONNECTION_DONE
 from twisted.internet.tcp import Server
 from twisted.logger import Logger
@@ -74,16 +73,12 @@ class ReadySet:
         return cls(reactor) if hasattr(select, "epoll") and IReactorFDSet.providedBy(reactor) else None
 
     def accept(self, port: Any) -> None:
-        """
-        Read what this port accepts from now on. Linux hands down to accepted sockets that they wait for no more before
-        they send a little.
-        """
+        """Read what this port accepts from now on."""
         port.transport = partial(MemberTransport, self)
-        port.socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
 
     def adopt(self, transport: Any) -> None:
         """Read a connection from now on that the reactor has read, if it is one of Twisted's own."""
-        if type(transport) is Server:
+        if type(transport) is Server and transport.connected and not transport.disconnecting:
             transport.stopReading()
             transport.__class__ = MemberTransport
             transport.readySet = self  # type: ignore[attr-defined]  # which is what its new class has
@@ -92,7 +87,7 @@ class ReadySet:
     def add(self, transport: MemberTransport) -> None:
         """Read this one, until it is discarded."""
         number = transport.fileno()
-        if number in self._members:
+        if self._members.get(number) is transport:
             return
         self._epoll.register(number, select.EPOLLIN)
         self._members[number] = transport
@@ -141,16 +136,16 @@ class ReadySet:
             except BaseException as error:
                 _log.failure("a connection failed")
                 why = error
-            if why is CONNECTION_DONE:
-                # There is nobody whom to tell of the end before the socket is closed, in case another process has it.
-                transport._shouldShutdown = False
-                self._lose(transport, _DONE)
-            elif why is not None:
-                self._lose(transport, Failure(why))
+            if why is not None:
+                self._lose(transport, _DONE if why is CONNECTION_DONE else Failure(why))
 
     def _lose(self, transport: Any, reason: Failure) -> None:
+        self.discard(transport.fileno())  # before anything can fail: it would be ready again and again
         try:
-            transport.connectionLost(reason)
+            if reason is _DONE and IHalfCloseableProtocol.providedBy(transport.protocol):
+                transport.readConnectionLost(reason)
+            else:
+                transport.connectionLost(reason)
         except BaseException:
             _log.failure("the end of a connection failed")
 

@@ -175,7 +175,9 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
 
         :return: whether it was one, on a connection that can be written to at once.
         """
-        if self.state != _OPEN or type(self.transport) is not MemberTransport or data[:2] != _GOODBYES.get(len(data)):
+        if self.state != _OPEN or data[:2] != _GOODBYES.get(len(data)):
+            return False
+        if not self._atOnce or type(self.transport) is not MemberTransport:
             return False
         code = None
         if len(data) == 8:

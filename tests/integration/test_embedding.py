@@ -8,7 +8,9 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import select
 import shutil
+import socket
 import sys
 import tempfile
 from datetime import datetime, timedelta
@@ -21,15 +23,24 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import UNIXClientEndpoint
+from twisted.internet.endpoints import UNIXClientEndpoint, clientFromString, wrapClientTLS
 from twisted.internet.error import ProcessDone
-from twisted.internet.protocol import ProcessProtocol
-from twisted.internet.ssl import Certificate, trustRootFromCertificates
+from twisted.internet.protocol import Factory, ProcessProtocol, Protocol
+from twisted.internet.ssl import (
+    Certificate,
+    DefaultOpenSSLContextFactory,
+    optionsForClientTLS,
+    trustRootFromCertificates,
+)
+from twisted.internet.tcp import Server
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
 from twisted.web.client import Agent, BrowserLikePolicyForHTTPS
+from twisted.web.resource import Resource
 
-from siotwisted import Config
+from siotwisted import Config, SocketIOResource, SocketIOSite
 from siotwisted.transports.flashpolicy import FlashPolicyFactory, FlashPolicySniffer, policyFile
+from siotwisted.transports.readiness import MemberTransport
 from tests.integration import LOOPBACK, RunningCase, reactor
 
 
@@ -46,8 +57,8 @@ class FolderCase(RunningCase):
 class TLSTests(FolderCase):
     """The endpoint over TLS."""
 
-    async def serve(self, config: Config | None = None) -> str:
-        """Listen with a certificate made for it, which our agent trusts; gives the endpoint's URL."""
+    def certificate(self) -> tuple[bytes, Path]:
+        """A new certificate, and the file that has it, and its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
         certificate = (
@@ -69,6 +80,11 @@ class TLSTests(FolderCase):
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             )
         )
+        return certificate, path
+
+    async def serve(self, config: Config | None = None) -> str:
+        """Listen with a certificate made for it, which our agent trusts; gives the endpoint's URL."""
+        certificate, path = self.certificate()
         description = f"ssl:0:interface=127.0.0.1:privateKey={path}:certKey={path}"
         port: Any = await self.listen(self.site(self.server(config)), description)
         trust = trustRootFromCertificates([Certificate.loadPEM(certificate)])
@@ -106,6 +122,104 @@ class TLSTests(FolderCase):
         )
         self.assertEqual(type(error).__name__, "ResponseNeverReceived")
         self.assertEqual(self.logged(), ["refused 127.0.0.1: unknown session"])
+
+    async def test_begunLater(self) -> None:
+        """A connection may begin TLS when it is there, beside others that don't."""
+        certificate, path = self.certificate()
+        root = Resource()
+        root.putChild(b"socket.io", SocketIOResource(self.server()))
+        site = SocketIOSite(root)
+        site.noisy = False
+        made = site.buildProtocol
+        context = DefaultOpenSSLContextFactory(str(path), str(path))
+        self.patch(site, "buildProtocol", lambda addr: Sniffer(made(addr), context))
+        port: Any = await self.listen(site)
+        trust = optionsForClientTLS("localhost", trustRootFromCertificates([Certificate.loadPEM(certificate)]))
+        number = port.getHost().port
+        plain = clientFromString(reactor, f"tcp:127.0.0.1:{number}")
+        for endpoint in (wrapClientTLS(trust, plain), plain) * 2:
+            peer = await self.connectTo(endpoint)
+            peer.transport.write(
+                b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
+                b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+            )
+            await peer.until(b'"sid"')
+            peer.transport.write(b"\x81\x82\0\0\0\x0040")
+            await peer.until(b'40{"sid"')
+            peer.transport.write(b"\x88\x82\0\0\0\0\x03\xe8")
+            self.assertTrue((await peer.closed()).endswith(b"\x88\x02\x03\xe8"))
+        secure = [connection.handshake.secure for connection in self.connections]
+        self.assertEqual((secure, self.logged()), ([True, False, True, False], []))
+
+
+class Sniffer(Protocol):
+    """
+    Tells by the first byte whether the client wants TLS.
+
+    :param protocol: what it speaks then.
+    :param context: for TLS.
+    """
+
+    transport: Any
+
+    def __init__(self, protocol: Any, context: DefaultOpenSSLContextFactory) -> None:
+        self._protocol = protocol
+        self._context = context
+
+    def dataReceived(self, data: bytes) -> None:
+        """The first bytes have come."""
+        transport = self.transport
+        transport.protocol = self._protocol
+        if data[:1] == b"\x16":
+            transport.startTLS(self._context)
+        self._protocol.makeConnection(transport)
+        transport.protocol.dataReceived(data)
+
+
+class ReadingTests(RunningCase):
+    """Who reads the connections of a site on plain TCP."""
+
+    if not hasattr(select, "epoll"):
+        skip = "this system has no epoll"
+
+    def transports(self) -> list[Any]:
+        """Of all connections to the last site."""
+        return [protocol.transport for protocol in self._sites[-1].live]  # type: ignore[attr-defined]
+
+    async def test_together(self) -> None:
+        """All are read together, those too that had come before the first of them was heard of; none delays a thing."""
+        _, _, port = await self.start()
+        for count in (5, 12):
+            for _ in range(count - len(self.transports())):
+                self.addCleanup(socket.create_connection(("127.0.0.1", port)).close)
+            while len(self.transports()) < count:
+                await self.turn()
+        transports = self.transports()
+        self.assertEqual({(type(each), each.getTcpNoDelay()) for each in transports}, {(MemberTransport, 1)})
+        self.assertEqual([each for each in transports if each in reactor.getReaders()], [])
+        accepting: Any = self._ports[-1]
+        self.assertIs(accepting.transport.func, MemberTransport)
+
+    async def test_otherFactories(self) -> None:
+        """A port that is not the site's own stays as it is; each of its connections that the site gets is read so."""
+        site = self.site(self.server())
+        factory = Factory()
+        factory.noisy = False
+        factory.buildProtocol = site.buildProtocol  # type: ignore[method-assign]
+        wrapped = WrappingFactory(site)
+        wrapped.noisy = False
+        for each, kinds in ((factory, {MemberTransport}), (wrapped, {ProtocolWrapper})):
+            port: Any = await self.listen(each)
+            peers = [await self.connect(port.getHost().port) for _ in range(2)]
+            for peer in peers:
+                peer.transport.write(b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: h\r\n\r\n")
+                await peer.until(b'"sid"')
+            self.assertEqual({type(transport) for transport in self.transports()}, kinds)
+            self.assertEqual(port.transport, Server)
+            for peer in peers:
+                peer.transport.loseConnection()
+            await site.empty()
 
 
 class UNIXTests(FolderCase):

@@ -14,11 +14,14 @@ from typing import Any
 from twisted.internet import reactor as installedReactor
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import Clock, deferLater
+from twisted.internet.tcp import Server
 from twisted.python.failure import Failure
 from twisted.test.proto_helpers import StringTransport
 from twisted.trial.unittest import TestCase
+from zope.interface import implementer
 
 from siotwisted.transports.readiness import MemberTransport, ReadySet
 
@@ -56,6 +59,39 @@ class Member(Protocol):
         self.lost.callback([reason])
 
 
+class Bystander(Member):
+    """One that the reactor reads."""
+
+    def connectionMade(self) -> None:
+        self.test.members.append(self)
+
+
+@implementer(IHalfCloseableProtocol)
+class HalfCloseable(Member):
+    """One that answers a client that sends no more."""
+
+    def readConnectionLost(self) -> None:
+        self.data = b"closed"
+        self.transport.write(b"late")
+
+    def writeConnectionLost(self) -> None:
+        pass
+
+
+class FailingProducer:
+    """One whose end fails."""
+
+    def stopProducing(self) -> None:
+        """Fail."""
+        raise ZeroDivisionError
+
+    def pauseProducing(self) -> None:
+        """Nothing to pause."""
+
+    def resumeProducing(self) -> None:
+        """Nothing to resume."""
+
+
 class ReadySetTests(TestCase):
     """A set, and who is in it."""
 
@@ -69,7 +105,8 @@ class ReadySetTests(TestCase):
         self.members: list[Member] = []
         factory = Factory()
         factory.noisy = False
-        factory.buildProtocol = lambda _: Member(self)  # type: ignore[assignment]
+        self.member: type[Member] = Member
+        factory.buildProtocol = lambda _: self.member(self)  # type: ignore[assignment]
         self.port = reactor.listenTCP(0, factory, interface="127.0.0.1")
         self.addCleanup(self.port.stopListening)
 
@@ -232,12 +269,71 @@ class ReadySetTests(TestCase):
         member.transport.loseConnection()
         await member.lost
 
+    async def test_failsBeforeItsEnd(self) -> None:
+        """One whose producer fails at the end is done with, and not looked at again and again."""
+        client, member = await self._connect()
+        member.transport.registerProducer(FailingProducer(), True)
+        client.close()
+        while member.number in self.ready._members:
+            await self._turn()
+        await self._turn()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        member.transport.unregisterProducer()
+        member.transport.connectionLost(Failure(ConnectionLost()))
+        await member.lost
+
+    async def test_halfClosed(self) -> None:
+        """A client that sends no more may still be answered, if the protocol knows of such."""
+        self.member = HalfCloseable
+        client, member = await self._connect()
+        client.shutdown(socket.SHUT_WR)
+        client.settimeout(10)
+        while not member.data:
+            await self._turn()
+        self.assertEqual(client.recv(100), b"late")
+        member.transport.loseConnection()
+        await member.lost
+
+    async def test_endIsTold(self) -> None:
+        """A client that sends no more is told that this is the end, even if another process has the socket."""
+        client, member = await self._connect()
+        other = os.dup(member.transport.fileno())
+        self.addCleanup(os.close, other)
+        client.shutdown(socket.SHUT_WR)
+        await member.lost
+        client.settimeout(10)
+        self.assertEqual(client.recv(100), b"")
+
+    async def test_closing(self) -> None:
+        """One that is about to end is not read again."""
+        self.member = Bystander
+        _, member = await self._connect()
+        member.transport.loseConnection()
+        self.ready.adopt(member.transport)
+        self.assertIs(type(member.transport), Server)
+        await member.lost
+
+    async def test_closedBehind(self) -> None:
+        """A socket that was closed in silence is no other one's that has its number now."""
+        _, member = await self._connect()
+        client = socket.create_connection(("127.0.0.1", self.port.getHost().port))
+        self.addCleanup(client.close)
+        member.transport.socket.close()
+        while len(self.members) == 1:
+            await self._turn()
+        second = self.members[1]
+        self.assertEqual(second.number, member.number)
+        client.send(b"hello")
+        await self._until(second, b"hello")
+        second.transport.loseConnection()
+        await second.lost
+
     async def test_accept(self) -> None:
-        """What a port accepts is read in the set from the first byte on, and delays nothing."""
+        """What a port accepts is read in the set from the first byte on."""
         self.ready.accept(self.port)
         client, member = await self._connect()
         self.assertIs(type(member.transport), MemberTransport)
-        self.assertEqual((member.transport.getTcpNoDelay(), repr(member.transport)[:10]), (True, "<Member #0"))
+        self.assertEqual(repr(member.transport)[:10], "<Member #0")
         self.assertNotIn(member.transport, reactor.getReaders())
         client.send(b"hello")
         await self._until(member, b"hello")

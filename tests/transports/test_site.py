@@ -5,6 +5,7 @@ it, too.
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from typing import Any
 
@@ -370,13 +371,56 @@ class ShortWayTests(ServerCase):
         """TLS is known to handshakes."""
         self.server.get("/xhr-polling//1322000000000")
         self.assertFalse(self.server.connection.handshake.secure)
+        protocol, _ = self.secured()
+        protocol.dataReceived(b"GET /socket.io/xhr-polling//1322000000000 HTTP/1.1\r\n\r\n")
+        self.assertTrue(self.server.connection.handshake.secure)
+
+    def secured(self) -> tuple[Any, ServerEnd]:
+        """A connection with TLS."""
         protocol = self.server.site.buildProtocol(None)
         end = ServerEnd(self.server.clock, protocol, IPv4Address("TCP", ADDRESS, 54321))
         directlyProvides(end, ISSLTransport)
         end.setTcpNoDelay = lambda enabled: None  # type: ignore[attr-defined]
         protocol.makeConnection(end)
-        protocol.dataReceived(b"GET /socket.io/xhr-polling//1322000000000 HTTP/1.1\r\n\r\n")
-        self.assertTrue(self.server.connection.handshake.secure)
+        return protocol, end
+
+    def test_secureOrigin(self) -> None:
+        """A page without TLS is at home where a proxy may have ended that, and a stranger where nobody has."""
+        head = b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a.b\r\nOrigin: http://a.b\r\n\r\n"
+        client = self.server.connect()
+        plain, secured = (client._protocol, client.end), self.secured()
+        for _ in range(2):
+            for (protocol, end), status in ((plain, b"200 OK"), (secured, b"403 Forbidden")):
+                end.clear()
+                protocol.dataReceived(head)
+                self.server.turn()
+                self.assertTrue(end.value().startswith(b"HTTP/1.1 " + status))
+
+    def test_ownCookies(self) -> None:
+        """Clients with cookies of their own are checked once each, however they take turns."""
+        checked = []
+        check = Admission.check
+
+        def counted(admission: Admission, *arguments: Any) -> Any:
+            checked.append(arguments)
+            return check(admission, *arguments)
+
+        self.patch(Admission, "check", counted)
+        clients = []
+        for number in range(3):
+            client = self.server.connect()
+            head = f"HTTP/1.1\r\nCookie: id={number}\r\n"
+            client.send(f"GET /socket.io/?EIO=4&transport=polling {head}\r\n".encode())
+            found = re.search(rb'"sid":"([^"]+)"', client.received)
+            assert found is not None
+            post = f"POST /socket.io/?EIO=4&transport=polling&sid={found[1].decode()} {head}Content-Length: "
+            client.send(f"{post}2\r\n\r\n40".encode())
+            clients.append((client, post))
+        for _ in range(5):
+            for client, post in clients:
+                client.send(f'{post}9\r\n\r\n42["x",1]'.encode())
+        self.assertEqual([client.received.count(b"200 OK") for client, _ in clients], [7] * 3)
+        self.assertEqual(len(checked), 3)
 
     def test_webSocket(self) -> None:
         """A WebSocket takes the connection over, and has its bytes without a detour."""
