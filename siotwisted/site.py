@@ -111,8 +111,8 @@ class _Channel(Protocol):
     def connectionMade(self) -> None:
         """It is there."""
         self._atOnce = takesAtOnce(self.transport)
-        if self._atOnce or ITCPTransport.providedBy(self.transport):
-            self.transport.setTcpNoDelay(True)
+        if not self._atOnce and ITCPTransport.providedBy(self.transport):
+            self.transport.setTcpNoDelay(True)  # else each answer is one write, which waits for nothing
         self._secure = ISSLTransport.providedBy(self.transport)
         if self._atOnce and type(self.transport) is not MemberTransport:
             self._site.readTogether(self.transport)
@@ -256,6 +256,8 @@ class _Channel(Protocol):
             self.dataReceived = taken  # type: ignore[method-assign]
 
     def _makeWeb(self) -> None:
+        if self._atOnce:
+            self.transport.setTcpNoDelay(True)
         self._web = self._site.buildWebProtocol(self._address)
         self._http = self._web._channel
         self._web.makeConnection(self.transport)
@@ -303,6 +305,10 @@ class _Channel(Protocol):
     def isSecure(self) -> bool:
         """Whether it has TLS."""
         return self._secure
+
+    def getPeer(self) -> Any:
+        """Where it comes from."""
+        return self._address if type(self.transport) is MemberTransport else self.transport.getPeer()
 
     # Connections that nothing comes on.
 

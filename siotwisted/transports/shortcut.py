@@ -95,6 +95,9 @@ def _parsed(block: bytes) -> Head | None:
 
 
 def _head(block: bytes) -> Head | None:
+    head = _heads.get(block)
+    if head is not None:
+        return head
     here = block.lower().find(_KEY_NAME)
     if here < 0:
         return _known(block)
@@ -183,6 +186,9 @@ class Carrier(Protocol):
     def isSecure(self) -> bool:
         """Whether it has TLS."""
 
+    def getPeer(self) -> Any:
+        """The address at its other end."""
+
     def answered(self, answer: bytes) -> None:
         """Here is the answer to the request."""
 
@@ -206,6 +212,15 @@ class CommonHeaders:
     def __init__(self, fields: dict[str, str]) -> None:
         self.fields = fields
         self.block = _block(fields)
+        self._before: dict[str, bytes] = {}
+
+    def before(self, contentType: str) -> bytes:
+        """The same with the type of a body, and all but the figure of its length."""
+        before = self._before.get(contentType)
+        if before is None:
+            before = self.block + _block({"Content-Type": contentType}) + b"Content-Length: "
+            self._before[contentType] = before
+        return before
 
 
 NO_HEADERS = CommonHeaders({})
@@ -272,7 +287,7 @@ class ShortRequest:
         """Where it came from."""
         if self._address is None:
             assert self._carrier is not None
-            self._address = self._carrier.transport.getPeer()
+            self._address = self._carrier.getPeer()
         return self._address
 
     def setResponseCode(self, code: int, message: bytes) -> None:
@@ -310,8 +325,8 @@ class ShortRequest:
             return
         self._carrier = self.cut = None
         carrier.answered(
-            b"HTTP/1.1 %b\r\nDate: %b\r\n%bContent-Type: %b\r\nContent-Length: %d\r\n\r\n%b"
-            % (self._status, _date(), self.common.block, contentType.encode("latin-1"), len(body), body)
+            b"HTTP/1.1 %b\r\nDate: %b\r\n%b%d\r\n\r\n%b"
+            % (self._status, _date(), self.common.before(contentType), len(body), body)
         )
 
     def handOver(self, protocol: IProtocol) -> bytes:
