@@ -168,8 +168,13 @@ class Client:
             self.leave(connection, reason)
 
     def settled(self, reason: Reason, entries: Sequence[Entry], floors: Mapping[str, int]) -> None:
-        """Of what the session had accepted, the client may not have these."""
-        for name, connection in self._latest.items():
+        """
+        Of what the session had accepted, the client may not have these.
+
+        Connections know their client: both would have to wait for the garbage collector.
+        """
+        latest, self._latest = self._latest, {}
+        for name, connection in latest.items():
             mine = [entry for entry in entries if entry.outgoing.namespace == name]
             self._directory.absences.settle(connection, reason, mine, floors.get(name, 0))
 

@@ -130,6 +130,8 @@ def _timeIn(data: bytes, begin: int, end: int) -> tuple[int, int]:
         time = _TIMED.match(data, name + 3, end)
         whole = time is not None and (time.end() == end or data[time.end()] == ord("&"))
         return time.span() if time is not None and whole else (begin, begin)
+    if data.find(b"-polling/", begin, end) < 0:
+        return begin, begin
     time = _TIMED_PATH.match(data, begin, end)
     return (begin, begin) if time is None else time.span(1)
 

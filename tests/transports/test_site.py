@@ -5,6 +5,7 @@ it, too.
 
 from __future__ import annotations
 
+import gc
 import re
 from importlib import import_module
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IAddress, IProtocol, ISSLTransport
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -20,12 +22,15 @@ from twisted.web.resource import Resource
 from twisted.web.server import Site
 from zope.interface import directlyProvides
 
-from siotwisted import registry
+from siotwisted import SocketIO, registry
 from siotwisted import site as siteModule
 from siotwisted.admission import Admission
+from siotwisted.clients import Client
 from siotwisted.config import Config
+from siotwisted.connections import Connection
 from siotwisted.registry import SessionRegistry
 from siotwisted.resource import SocketIOResource
+from siotwisted.session import Session
 from siotwisted.site import SocketIOSite
 from siotwisted.transports import shortcut
 from siotwisted.transports.http import parseQuery
@@ -709,6 +714,53 @@ class HabitTests(ServerCase):
                 self.assertEqual(resource._route, route, query)
         site.resource.putChild(b"x&sid=a&b", site.resource.children[b"socket.io"])
         self.assertEqual(shortcutOf(site, b"/x&sid=a&b/?EIO=4&transport=polling", False)._route.sessionID, "")
+
+
+class GarbageTests(SynchronousTestCase):
+    """What is left of clients that have left."""
+
+    def test_nothing(self) -> None:
+        """They need no garbage collector to go."""
+        clock = Clock()
+        sio = SocketIO(clock)
+        heard: list[str] = []
+        sio.onDisconnect(lambda connection, reason: heard.append(reason))
+        root = Resource()
+        root.putChild(b"socket.io", SocketIOResource(sio))
+        site = SocketIOSite(root, reactor=clock)
+        site.startFactory()
+        self.addCleanup(site.stopFactory)
+
+        def ask(method: str, query: str, body: str = "") -> Any:
+            protocol = site.buildProtocol(None)
+            end = ServerEnd(clock, protocol, IPv4Address("TCP", ADDRESS, 54321))
+            end.setTcpNoDelay = lambda enabled: None  # type: ignore[attr-defined]
+            protocol.makeConnection(end)
+            head = (
+                f"{method} /socket.io/?EIO=4&transport=polling{query} HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n"
+            )
+            protocol.dataReceived(f"{head}{body}".encode())
+            clock.advance(0)
+            end.lost(ConnectionDone())
+            return end.value()
+
+        def living() -> int:
+            return sum(isinstance(each, (Session, Client, Connection)) for each in gc.get_objects())
+
+        gc.collect()
+        gc.disable()
+        self.addCleanup(gc.enable)
+        before = living()
+        ids = []
+        for _ in range(3):
+            found = re.search(rb'"sid":"([^"]+)"', ask("GET", ""))
+            assert found is not None
+            ids.append(found[1].decode())
+            ask("POST", f"&sid={ids[-1]}", "40")
+        self.assertEqual(living(), before + 9)
+        for id in ids:
+            ask("POST", f"&sid={id}", "1")
+        self.assertEqual((living(), heard), (before, ["transport close"] * 3))
 
 
 class PatternTests(SynchronousTestCase):
