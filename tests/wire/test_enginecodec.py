@@ -516,6 +516,20 @@ class SocketIO5Tests(SynchronousTestCase):
         messagePacket("hi"),
     )
 
+    def test_welcome(self) -> None:
+        """What a client is told first is the same in whatever way it is written."""
+        codec, _ = make(SocketIO5Codec)
+        for data, text in (
+            ({"sid": "a"}, '{"sid":"a"}'),
+            ({"sid": "\xe9", "pid": "b"}, '{"sid":"\xe9","pid":"b"}'),
+            ({"sid": "a", "more": [1]}, '{"sid":"a","more":[1]}'),
+        ):
+            self.assertEqual(say(codec, Packet(Kind.CONNECT, data)), [f"40{text}"])
+            self.assertEqual(say(codec, Packet(Kind.CONNECT, data, "/a")), [f"40/a,{text}"])
+        self.assertEqual(say(codec, Packet(Kind.OPEN, "{}")), ["0{}"])
+        for codec, _ in (make(EngineIO4Codec), make(EngineIO3Codec)):
+            self.assertEqual(say(codec, Packet(Kind.OPEN, "{}")), ["0{}"])
+
     def test_json(self) -> None:
         """The words of revision 5."""
         made, session = make(SocketIO5Codec)
