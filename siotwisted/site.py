@@ -306,10 +306,6 @@ class _Channel(Protocol):
         """Whether it has TLS."""
         return self._secure
 
-    def getPeer(self) -> Any:
-        """Where it comes from."""
-        return self._address if type(self.transport) is MemberTransport else self.transport.getPeer()
-
     # Connections that nothing comes on.
 
     def _lookLater(self) -> None:

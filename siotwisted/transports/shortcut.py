@@ -188,9 +188,6 @@ class Carrier(Protocol):
     def isSecure(self) -> bool:
         """Whether it has TLS."""
 
-    def getPeer(self) -> Any:
-        """The address at its other end."""
-
     def answered(self, answer: bytes) -> None:
         """Here is the answer to the request."""
 
@@ -289,7 +286,7 @@ class ShortRequest:
         """Where it came from."""
         if self._address is None:
             assert self._carrier is not None
-            self._address = self._carrier.getPeer()
+            self._address = self._carrier.transport.getPeer()
         return self._address
 
     def setResponseCode(self, code: int, message: bytes) -> None:

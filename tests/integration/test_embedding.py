@@ -215,17 +215,18 @@ class ReadingTests(RunningCase):
         site = self.site(self.server())
         factory = Factory()
         factory.noisy = False
-        factory.buildProtocol = site.buildProtocol  # type: ignore[method-assign]
+        factory.buildProtocol = lambda addr: site.buildProtocol(None)  # type: ignore[method-assign]
         wrapped = WrappingFactory(site)
         wrapped.noisy = False
         for each, kinds in ((factory, {MemberTransport}), (wrapped, {ProtocolWrapper})):
             port: Any = await self.listen(each)
             peers = [await self.connect(port.getHost().port) for _ in range(2)]
             for peer in peers:
-                peer.transport.write(b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: h\r\n\r\n")
-                await peer.until(b'"sid"')
+                peer.transport.write(b"GET /socket.io/xhr-polling//1 HTTP/1.1\r\nHost: h\r\n\r\n")
+                await peer.until(b"~m~27~m~")
             self.assertEqual({type(transport) for transport in self.transports()}, kinds)
             self.assertEqual(port.transport, Server)
+            self.assertEqual({connection.address for connection in self.connections}, {"127.0.0.1"})
             for peer in peers:
                 peer.transport.loseConnection()
             await site.empty()

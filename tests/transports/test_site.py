@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IAddress, IProtocol, ISSLTransport
+from twisted.internet.interfaces import IProtocol, ISSLTransport
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web import server as webServer
@@ -607,9 +607,6 @@ class HeadTests(SynchronousTestCase):
 
             def isSecure(self) -> bool:
                 return False
-
-            def getPeer(self) -> IAddress:
-                raise NotImplementedError
 
             def answered(self, answer: bytes) -> None:
                 answers.append(answer)
