@@ -92,7 +92,7 @@ class SocketIOResource(Resource):
             if route is None or route.carrier not in (_UPGRADES if upgrades else _POLLS):
                 return None
             resource = self._carriers[route.carrier](self._admission, route)
-            if not (path or "sid" in fields) and len(fields) < _FEW:
+            if not (path or "sid" in fields) and 0 < len(fields) < _FEW:
                 if len(self._resources) >= _REMEMBERED:
                     self._resources.clear()
                 self._resources[kind] = resource

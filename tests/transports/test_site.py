@@ -690,6 +690,20 @@ class HabitTests(ServerCase):
         for number in range(200):
             shortcutOf(site, query + b"&a=%d" % number, False)
             self.assertLessEqual(len(endpoint._resources), 64)
+        endpoint._resources.clear()
+        for count in (15, 16):  # of fields, two of which ask for polls
+            shortcutOf(site, query + b"".join(b"&a%d=" % number for number in range(count - 2)), False)
+            self.assertEqual(len(endpoint._resources), 1)
+
+    def test_tooManyFields(self) -> None:
+        """A query of so many fields that it counts for nothing does so with a session's id in it, too."""
+        site: Any = self.server.site
+        for count, id in ((64, "x"), (65, "")):
+            query = "EIO=4&transport=polling&sid=x" + "".join(f"&a{number}=" for number in range(count - 3))
+            for _ in range(2):
+                route = shortcutOf(site, f"/socket.io/?{query}".encode(), False)._route
+                self.assertEqual(route, self.server.sio.admission.route([""], parseQuery(query)))
+                self.assertEqual(route.sessionID, id)
 
     def test_sessionIDs(self) -> None:
         """The id of a session is the last one that a URL has, wherever that is."""
