@@ -21,7 +21,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-__all__ = ["MemberTransport", "ReadySet"]
+__all__ = ["DONE", "MemberTransport", "ReadySet"]
 
 _log = Logger()
 
@@ -30,7 +30,7 @@ _log = Logger()
 _MOST = 256
 _ROUNDS = 2
 #: How a connection ends whose client has closed it; one for all, as in the reactor.
-_DONE = Failure(ConnectionDone())
+DONE = Failure(ConnectionDone())
 
 
 class MemberTransport(Server):
@@ -137,12 +137,12 @@ class ReadySet:
                 _log.failure("a connection failed")
                 why = error
             if why is not None:
-                self._lose(transport, _DONE if why is CONNECTION_DONE else Failure(why))
+                self._lose(transport, DONE if why is CONNECTION_DONE else Failure(why))
 
     def _lose(self, transport: Any, reason: Failure) -> None:
         self.discard(transport.fileno())  # before anything can fail: it would be ready again and again
         try:
-            if reason is _DONE and IHalfCloseableProtocol.providedBy(transport.protocol):
+            if reason is DONE and IHalfCloseableProtocol.providedBy(transport.protocol):
                 transport.readConnectionLost(reason)
             else:
                 transport.connectionLost(reason)

@@ -19,7 +19,6 @@ from autobahn.websocket.protocol import WebSocketProtocol
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
 from autobahn.websocket.xormasker import create_xor_masker  # type: ignore[attr-defined]
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, ISSLTransport, ITCPTransport
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
@@ -34,7 +33,7 @@ from siotwisted.packets import Reason
 from siotwisted.session import Session
 from siotwisted.transports.http import addressText, parseQuery
 from siotwisted.transports.immediate import takesAtOnce, writeAtOnce, writeLast
-from siotwisted.transports.readiness import MemberTransport, ReadySet
+from siotwisted.transports.readiness import DONE, MemberTransport, ReadySet
 from siotwisted.wire.websocketframe import HEADS, deflatedFrame, frame
 
 __all__ = ["NO_BODY", "SocketIOWebSocketProtocol"]
@@ -58,7 +57,6 @@ _LARGE = 1536
 _number = int.from_bytes
 #: What makes of a number of 32 bits so many of it, one behind the other.
 _REPEATED = [sum(1 << 32 * place for place in range(times)) for times in range(_LARGE // 4 + 1)]
-_DONE = Failure(ConnectionDone())
 #: The first bytes of masked close frames without and with a code, by their length, the codes that say nothing but that
 #: the client leaves, and our answer (RFC 6455, sections 5.5.1 and 7.4.1).
 _GOODBYES = {6: b"\x88\x80", 8: b"\x88\x82"}
@@ -188,7 +186,7 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
         self.wasClean, self.remoteCloseCode = True, code
         self.ready = False
         if writeLast(self.transport, _GOODBYE):
-            self.transport.connectionLost(_DONE)
+            self.transport.connectionLost(DONE)
         else:
             self.transport.unregisterProducer()  # one that is paused would keep it
             self.transport.loseConnection()
