@@ -31,7 +31,7 @@ def takesAtOnce(transport: object) -> bool:
 
 def hasUnsent(transport: Any) -> bool:
     """Whether something waits to be sent, on a transport that :func:`takesAtOnce`."""
-    return bool(transport.dataBuffer or transport._tempDataBuffer)
+    return bool(transport.dataBuffer or transport._tempDataLen)
 
 
 def writeAtOnce(transport: Any, data: bytes) -> None:
@@ -43,7 +43,7 @@ def writeAtOnce(transport: Any, data: bytes) -> None:
 
     :param transport: one that :func:`takesAtOnce`.
     """
-    if transport.dataBuffer or transport._tempDataBuffer or transport.disconnecting or not transport.connected:
+    if transport.dataBuffer or transport._tempDataLen or transport.disconnecting or not transport.connected:
         transport.write(data)
         return
     try:

@@ -42,6 +42,10 @@ class MemberTransport(Server):
 
     def __init__(self, readySet: ReadySet, *accepted: Any) -> None:
         self.readySet = readySet
+        # Attributes that come later would not find room in the table of names that all connections share, and each
+        # would get a table of its own; and what a class has is found more slowly than what an object has.
+        self.dataBuffer, self.offset, self.disconnecting = b"", 0, 0
+        self.producer, self.streamingProducer, self.producerPaused = None, False, False
         super().__init__(*accepted)
 
     def startReading(self) -> None:

@@ -341,7 +341,7 @@ class HandOverTests(WorkersCase):
         site: Any = self.links[0].site
         protocol = site.buildProtocol(None)
         transport: Any = StringTransport()
-        usual = {"setTcpNoDelay": bool, "connected": True, "dataBuffer": b"", "_tempDataBuffer": []}
+        usual = {"setTcpNoDelay": bool, "connected": True, "dataBuffer": b"", "_tempDataLen": 0}
         vars(transport).update({**usual, **attributes})
         protocol.makeConnection(transport)
         protocol.dataReceived(self.get(poll))

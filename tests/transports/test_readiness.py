@@ -340,6 +340,21 @@ class ReadySetTests(TestCase):
         client.close()
         (await member.lost)[0].trap(ConnectionDone)
 
+    async def test_attributes(self) -> None:
+        """Such a connection has all of its attributes at once: those that come later cost each a table of its own."""
+        self.ready.accept(self.port)
+        _, member = await self._connect()
+        transport = member.transport
+        begun = set(vars(transport))
+        transport.registerProducer(FailingProducer(), True)
+        transport.write(b"x" * 20_000_000)
+        while not transport.offset:
+            await self._turn()
+        self.assertEqual(set(vars(transport)), begun)
+        transport.unregisterProducer()
+        transport.abortConnection()
+        await member.lost
+
     async def test_reactorStops(self) -> None:
         """When its reactor has stopped, all members are lost."""
         pairs = [await self._connect() for _ in range(2)]
