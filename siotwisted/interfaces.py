@@ -38,8 +38,8 @@ class ISessionTransport(Interface):
     streaming: bool = Attribute("Whether it can be written to again and again; a poll takes one write and is over.")
     messages: bool = Attribute("Whether it carries messages one by one, as a WebSocket does, and not payloads.")
     takesBytes: bool = Attribute("Whether a payload may be bytes that are no text.")
-    heads: Sequence[bytes] = Attribute(
-        "Of one that carries messages: what stands before a text of so many bytes, if that is all that is done to it."
+    framed: bool = Attribute(
+        "Whether it carries messages as plain frames: text as :mod:`~siotwisted.wire.websocketframe` has it."
     )
     ready: bool = Attribute("Whether it takes bytes now; while the client reads too slowly, it does not.")
 
@@ -122,10 +122,7 @@ class ICodec(Interface):
         """The packet of a message on a WebSocket that is not the client's transport yet."""
 
     def said(outgoing: Outgoing) -> Sequence[str | bytes]:
-        """The messages of a packet, made once for all sessions of this key."""
-
-    def size(outgoing: Outgoing) -> int:
-        """How many bytes they have."""
+        """The messages of a packet, made once for all sessions of this key; none if there is nothing to say."""
 
     def dressed(queued: Sequence[Queued]) -> tuple[list[bytes], bool]:
         """Packets as the transport takes them, each made once for all sessions of this key and form of transport."""

@@ -55,13 +55,11 @@ class Liveness(ABC):
     The deadline of one session.
 
     :cvar kinds: the packets that are signs of life, and of no interest to anybody else.
-    :cvar listens: whether anything that comes is one, too; :meth:`touched` does nothing otherwise.
     """
 
     __slots__ = ("_alarm", "_clock", "_config", "_due", "_session")
 
     kinds: ClassVar[frozenset[Kind]]
-    listens: ClassVar[bool] = False
 
     def __init__(self, session: Watched, clock: IReactorTime, config: Config) -> None:
         self._session = session
@@ -239,7 +237,6 @@ class ClientAsks(Liveness):
 
     __slots__ = ("_patience",)
 
-    listens = True
     kinds = frozenset((Kind.PING, Kind.PONG))
 
     def __init__(self, session: Watched, clock: IReactorTime, config: Config) -> None:

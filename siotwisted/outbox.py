@@ -11,12 +11,12 @@ answer moves ``confirmed``, and only then a packet is let go of.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_right, insort
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from siotwisted.errors import QueueFull
-from siotwisted.outgoing import Outgoing, Queued, outgoingOf
+from siotwisted.outgoing import Outgoing, Queued, outgoingOf, sizeOf
 from siotwisted.packets import Kind, Packet
 
 if TYPE_CHECKING:
@@ -62,6 +62,9 @@ class Outbox:
     Beside messages it holds packets that the library itself has to say in their midst, which count in none of the
     figures. A place is the number of packets up to and with one.
 
+    Of bytes it has sums alone, and none for each packet, which every message would pay for. What it needs beside them,
+    when a part of a sum moves on, it gets by adding up again.
+
     :param maxMessages: how many may wait to be handed over.
     :param maxBytes: how many bytes they may have together; and, up to 1 MiB, those that are handed over and not
         confirmed.
@@ -75,16 +78,17 @@ class Outbox:
         "_acceptedBytes",
         "_confirmed",
         "_confirmedBytes",
-        "_ends",
         "_entries",
         "_handed",
         "_handedBytes",
+        "_lapsed",
+        "_marked",
+        "_markedBytes",
         "_maxBytes",
         "_maxMessages",
         "_much",
         "_own",
         "_ownCount",
-        "_reached",
         "_sent",
         "_volatile",
         "_watchers",
@@ -100,12 +104,14 @@ class Outbox:
         self._maxBytes = maxBytes
         self._window = min(_WINDOW, maxBytes)
         self._much = min(_MUCH, maxBytes // 4 + 1)
-        #: All that is not confirmed, and how many bytes had been accepted with each.
+        #: All that is not confirmed.
         self._entries: list[Queued] = []
-        self._ends: list[int] = []
         self._acceptedBytes = self._handedBytes = self._confirmedBytes = 0
-        #: The place of the last that is confirmed; how many after it are handed; the last place that ever was.
-        self._confirmed = self._handed = self._reached = 0
+        #: The place that :meth:`mark` told last, and how many bytes were handed over by then.
+        self._marked = self._markedBytes = 0
+        #: The place of the last that is confirmed; how many after it are handed; and how many were, before they were
+        #: handed back.
+        self._confirmed = self._handed = self._lapsed = 0
         #: How many packets were the library's own, and the places of those that are not confirmed.
         self._ownCount = 0
         self._own: list[int] = []
@@ -174,47 +180,45 @@ class Outbox:
 
     # In.
 
-    def accept(self, outgoing: Queued, size: int) -> int:
+    def accept(self, outgoing: Queued) -> int:
         """
         Take a message into the queue.
 
-        :param size: the bytes of its frame.
         :return: its place.
         :raises QueueFull: if it does not fit; nothing changes then.
         """
         entries = self._entries
-        end = self._acceptedBytes + size
+        end = self._acceptedBytes + (outgoing.size if isinstance(outgoing, Outgoing) else len(outgoing))
         if len(entries) - self._handed >= self._maxMessages or end - self._handedBytes > self._maxBytes:
-            raise self._full(size)
+            raise self._full(outgoing)
         entries.append(outgoing)
-        self._ends.append(end)
         self._acceptedBytes = end
         return self._confirmed + len(entries)
 
-    def acceptVolatile(self, outgoing: Queued, size: int) -> int:
+    def acceptVolatile(self, outgoing: Queued) -> int:
         """
         Take a message that is worth nothing later into the queue; otherwise as :meth:`accept`. It is handed over once,
         and forgotten if it was in vain.
         """
-        place = self.accept(outgoing, size)
+        place = self.accept(outgoing)
         if self._volatile is None:
             self._volatile = []
         self._volatile.append(place)
         return place
 
-    def acceptOwn(self, outgoing: Queued, size: int) -> int:
+    def acceptOwn(self, outgoing: Queued) -> int:
         """Take a packet of the library's own, for which there is some more room; otherwise as :meth:`accept`."""
-        bytesWaiting = self._acceptedBytes - self._handedBytes
-        if self.waiting >= self._maxMessages + _SPARE or bytesWaiting + size > self._maxBytes + _SPARE * _SMALL:
-            raise self._full(size)
-        self._append(outgoing, size)
+        bytesWaiting = self._acceptedBytes - self._handedBytes + sizeOf(outgoing)
+        if self.waiting >= self._maxMessages + _SPARE or bytesWaiting > self._maxBytes + _SPARE * _SMALL:
+            raise self._full(outgoing)
+        self._append(outgoing)
         self._ownCount += 1
         self._own.append(self.last)
         return self.last
 
-    def inherit(self, entry: Entry, size: int) -> None:
+    def inherit(self, entry: Entry) -> None:
         """Take over a message from another queue, which no limit may keep out."""
-        self._append(entry.outgoing, size)
+        self._append(entry.outgoing)
         if entry.sent:
             if self._sent is None:
                 self._sent = set()
@@ -222,14 +226,13 @@ class Outbox:
         if entry.waiting is not None:
             self.watch(self.last, entry.waiting)
 
-    def _append(self, outgoing: Queued, size: int) -> None:
+    def _append(self, outgoing: Queued) -> None:
         self._entries.append(outgoing)
-        self._acceptedBytes += size
-        self._ends.append(self._acceptedBytes)
+        self._acceptedBytes += sizeOf(outgoing)
 
-    def _full(self, size: int) -> QueueFull:
+    def _full(self, outgoing: Queued) -> QueueFull:
         waiting = self._acceptedBytes - self._handedBytes
-        return QueueFull(f"{self.waiting} messages of {waiting} bytes wait, and this one has {size}")
+        return QueueFull(f"{self.waiting} messages of {waiting} bytes wait, and this one has {sizeOf(outgoing)}")
 
     def watch(self, place: int, waiting: Deferred[None]) -> None:
         """Fire this when the message at this place is confirmed; at once, if it is so already."""
@@ -246,7 +249,6 @@ class Outbox:
         """All that waits, in order; it is handed over with that."""
         stop = len(self._entries)
         start, self._handed, self._handedBytes = self._handed, stop, self._acceptedBytes
-        self._reached = max(self._reached, self._confirmed + stop)
         return self._entries[start:stop]
 
     def takeAlone(self) -> Queued | None:
@@ -264,39 +266,50 @@ class Outbox:
         if last - self._confirmedBytes >= self._much:
             return None
         self._handed, self._handedBytes = stop, last
-        if self._confirmed + stop > self._reached:
-            self._reached = self._confirmed + stop
         return entries[-1]
 
     def slice(self, most: int) -> list[Queued]:
         """
         As :meth:`take`, but only whole packets until they have ``most`` bytes, but no more than may be unconfirmed.
         """
-        ends = self._ends
-        stop = len(ends)
+        entries, start = self._entries, self._handed
+        stop, last = len(entries), self._acceptedBytes
         self.cut = False
-        if stop == self._handed:
+        if stop == start:
             return []
-        end, bound, last = self._handedBytes + most, self._confirmedBytes + self._window, ends[-1]
-        if last >= end or last >= bound:
-            # The packet in which the slice is full belongs to it. What may be unconfirmed ends before its bound, unless
-            # it is one packet.
-            stop = min(bisect_left(ends, end) + 1, max(bisect_right(ends, bound), 1))
-            self.cut = stop < len(ends)
-            if stop <= self._handed:
+        if last >= self._handedBytes + most or last >= self._confirmedBytes + self._window:
+            stop, last = self._stopOf(most)
+            self.cut = stop < len(entries)
+            if stop == start:
                 return []
-            last = ends[stop - 1]
-        start, self._handed, self._handedBytes = self._handed, stop, last
-        if self._confirmed + stop > self._reached:
-            self._reached = self._confirmed + stop
-        return self._entries[start:stop]
+        self._handed, self._handedBytes = stop, last
+        return entries[start:stop]
+
+    def _stopOf(self, most: int) -> tuple[int, int]:
+        """How many packets are handed over with a slice that may not hold all, and how many bytes ever were then."""
+        entries, stop, last = self._entries, self._handed, self._handedBytes
+        end, bound = last + most, self._confirmedBytes + self._window
+        while stop < len(entries) and last < end:  # the packet in which the slice is full belongs to it
+            size = sizeOf(entries[stop])
+            if last + size > bound and stop:  # what may be unconfirmed ends before its bound, unless it is one packet
+                break
+            stop, last = stop + 1, last + size
+        return stop, last
+
+    def mark(self) -> int:
+        """Where the client is to be asked what it has: the place of the packet that was handed over last."""
+        self._marked, self._markedBytes = self.handed, self._handedBytes
+        return self._marked
 
     def handBack(self) -> None:
         """The transport failed: all that is not confirmed is to be handed over again, but for what is volatile."""
-        self._handed = 0
+        self._lapsed = max(self._lapsed, self._handed)
+        self._handed = self._marked = 0
         self._handedBytes = self._confirmedBytes
         for place in self._volatile or ():
-            self._entries[place - self._confirmed - 1] = Outgoing(_VOID)
+            index = place - self._confirmed - 1
+            self._acceptedBytes -= sizeOf(self._entries[index])
+            self._entries[index] = Outgoing(_VOID)
             self._ownCount += 1
             insort(self._own, place)
             self.dropped += 1
@@ -308,18 +321,23 @@ class Outbox:
 
         The Deferreds that waited for it fire when all is in order here.
         """
-        count = (place if place < self._reached else self._reached) - self._confirmed
+        count = min(place - self._confirmed, max(self._handed, self._lapsed))
         if count <= 0:
             return
         if self.floors is not None:
             for outgoing in self._entries[:count]:
                 if isinstance(outgoing, Outgoing) and outgoing.stamp:
                     self.floors[outgoing.namespace] = outgoing.stamp
-        self._confirmedBytes = self._ends[count - 1]
+        if count == self._handed:
+            self._confirmedBytes = self._handedBytes
+        elif place == self._marked:
+            self._confirmedBytes = self._markedBytes
+        else:
+            self._confirmedBytes += sum(map(sizeOf, self._entries[:count]))
         del self._entries[:count]
-        del self._ends[:count]
         self._confirmed += count
-        self._handed = self._handed - count if self._handed > count else 0
+        self._handed = max(self._handed - count, 0)
+        self._lapsed = max(self._lapsed - count, 0)
         if self._handedBytes < self._confirmedBytes:
             self._handedBytes = self._confirmedBytes
         if self._own and self._own[0] <= self._confirmed:
@@ -340,11 +358,12 @@ class Outbox:
         :return: None for one that was let go of already, or never handed over.
         """
         missing = messages - self.confirmed
-        if not 0 <= missing <= self._reached - self._confirmed:
+        reached = self._confirmed + max(self._handed, self._lapsed)
+        if not 0 <= missing <= reached - self._confirmed:
             return None
         own = set(self._own)
         place = self._confirmed
-        while missing and place < self._reached:
+        while missing and place < reached:
             place += 1
             missing -= place not in own
         return None if missing else place
@@ -366,11 +385,11 @@ class Outbox:
         """
         self.handBack()
         waiting = dict(self._watchers or ())
-        own, sent = set(self._own), self._sent or ()
+        own, sent, reached = set(self._own), self._sent or (), self._confirmed + self._lapsed
         entries = [
             Entry(
                 outgoingOf(outgoing),
-                place <= self._reached or place in sent,
+                place <= reached or place in sent,
                 waiting.get(place),
             )
             for place, outgoing in enumerate(self._entries, self._confirmed + 1)
@@ -379,9 +398,8 @@ class Outbox:
         self._ownCount -= len(own)
         self._own.clear()
         self._entries.clear()
-        self._ends.clear()
         self._acceptedBytes = self._handedBytes = self._confirmedBytes
-        self._handed, self._reached = 0, self._confirmed
+        self._lapsed = 0
         self._watchers = self._sent = None
         self.released += len(entries)
         return entries

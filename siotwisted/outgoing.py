@@ -18,13 +18,19 @@ from siotwisted.packets import Kind, Packet
 from siotwisted.wire.attachments import takeOut
 from siotwisted.wire.jsontext import dumps, dumpsFlat, loads
 
-__all__ = ["Ordinary", "Outgoing", "Queued", "outgoingOf"]
+__all__ = ["Ordinary", "Outgoing", "Queued", "outgoingOf", "sizeOf"]
 
 _EVENT = Kind.EVENT  # Python 3.11 takes three times as long to look it up in its class
 #: The kinds whose data is a value for the application.
 _VALUES = frozenset((Kind.JSON, Kind.EVENT, Kind.ACK))
 
 _Form = TypeVar("_Form")
+
+
+def _textSize(text: Any) -> int:
+    if not isinstance(text, str):
+        return len(str(text)) if text else 0  # what comes with a connect: about as long as its JSON
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 class Outgoing:
@@ -40,11 +46,13 @@ class Outgoing:
     :ivar data: the data itself; None if it is a list of text and whole numbers, which the text says as well.
     :ivar event: the same text as bytes, if it is ASCII and that of an event of the root namespace that wants no answer,
         as nearly all packets are; ``b""`` for any other.
+    :ivar size: how many bytes it has for limits, whatever a codec makes of it: those of the text in UTF-8, and those of
+        the attachments.
     :ivar stamp: its number among all that clients may ask for again when they are back; 0 for no such.
     :raises siotwisted.errors.EncodeError: from the constructor, if JSON can't hold the data.
     """
 
-    __slots__ = ("attachments", "data", "event", "forms", "id", "kind", "namespace", "stamp", "text")
+    __slots__ = ("attachments", "data", "event", "forms", "id", "kind", "namespace", "size", "stamp", "text")
 
     def __init__(self, packet: Packet) -> None:
         kind, data, namespace, id = packet
@@ -66,6 +74,7 @@ class Outgoing:
             self.text = text
             if kind is _EVENT and namespace == "/" and id is None and not self.attachments and text.isascii():
                 self.event = text.encode()
+        self.size = _textSize(self.text) + sum(map(len, self.attachments))
         #: What was made of it so far; see :meth:`form`.
         self.forms: dict[Hashable, Any] = {}
 
@@ -74,7 +83,7 @@ class Outgoing:
         """The packet whose :attr:`event` this is."""
         self = cls.__new__(cls)
         self.kind, self.namespace, self.id, self.data = _EVENT, "/", None, None
-        self.text, self.event = event.decode(), event
+        self.text, self.event, self.size = event.decode(), event, len(event)
         self.stamp, self.attachments, self.forms = 0, (), {}
         return self
 
@@ -85,11 +94,6 @@ class Outgoing:
         if data is None and self.kind in _VALUES:
             data = loads(self.text)
         return Packet(self.kind, data, self.namespace, self.id)
-
-    @property
-    def size(self) -> int:
-        """About how many bytes it has, in whatever form."""
-        return len(self.text or "") + sum(map(len, self.attachments))
 
     def form(self, key: Hashable, build: Callable[[Outgoing], _Form]) -> _Form:
         """
@@ -115,3 +119,8 @@ def outgoingOf(queued: Queued) -> Outgoing:
     if isinstance(queued, bytes):
         return Outgoing.ofEvent(queued)
     return Outgoing(Packet(Kind.MESSAGE, queued)) if isinstance(queued, str) else queued
+
+
+def sizeOf(queued: Queued) -> int:
+    """The :attr:`Outgoing.size` of a packet in a queue."""
+    return queued.size if isinstance(queued, Outgoing) else len(queued)

@@ -136,32 +136,30 @@ class Sender(ABC):
             raise SessionClosed("the session has ended")
         outbox, codec = self.outbox, self.codec
         ordinary = outgoing.event if isinstance(outgoing, Outgoing) else outgoing
-        if ordinary and codec.saysOrdinary:
-            size = len(ordinary)
-        else:
+        if not (ordinary and codec.saysOrdinary):
             outgoing = outgoingOf(outgoing)
-            size = codec.size(outgoing)
+            codec.said(outgoing)
         if volatile:
             try:
                 if self.transport is not None and self.transport.ready and outbox.open:
-                    return self._accept(outbox.acceptVolatile, outgoing, size)
+                    return self._accept(outbox.acceptVolatile, outgoing)
             except QueueFull:
                 pass
             outbox.dropped += 1
             return 0
         try:
-            place = outbox.accept(outgoing, size)
+            place = outbox.accept(outgoing)
         except QueueFull:
-            place = self._acceptMore(outgoing, size)
+            place = self._acceptMore(outgoing)
         if not self._flushing:
             self._flushing = True
             self._registry.flushSoon(self)
         return place
 
-    def _acceptMore(self, outgoing: Queued, size: int) -> int:
+    def _acceptMore(self, outgoing: Queued) -> int:
         """The queue is full."""
         try:
-            return self._accept(self.outbox.accept, outgoing, size)
+            return self._accept(self.outbox.accept, outgoing)
         except QueueFull:
             if not self._overflowing:
                 self._overflowing = True
@@ -172,9 +170,8 @@ class Sender(ABC):
         """Accept a packet of the library's own; otherwise as :meth:`send`."""
         if self.closed:
             raise SessionClosed("the session has ended")
-        size = self.codec.size(outgoing)
-        if size:  # else the client's generation has no need of it
-            self._accept(self.outbox.acceptOwn, outgoing, size)
+        if self.codec.said(outgoing):  # else the client's generation has no need of it
+            self._accept(self.outbox.acceptOwn, outgoing)
 
     def inherit(self, entries: Sequence[Entry]) -> list[Entry]:
         """
@@ -187,7 +184,8 @@ class Sender(ABC):
         unsupported = []
         for entry in entries:
             try:
-                self.outbox.inherit(entry, self.codec.size(entry.outgoing))
+                self.codec.said(entry.outgoing)
+                self.outbox.inherit(entry)
             except UnsupportedByClient:
                 unsupported.append(entry)
             except Exception:
@@ -211,19 +209,19 @@ class Sender(ABC):
             self.outbox.watch(place, waiting)
         return waiting
 
-    def _accept(self, accept: Callable[[Queued, int], int], outgoing: Queued, size: int) -> int:
+    def _accept(self, accept: Callable[[Queued], int], outgoing: Queued) -> int:
         """
         Accept a packet, and have it sent.
 
         If the queue is full, a stream that takes bytes takes them now: one turn may bring more than a queue holds.
         """
         try:
-            place = accept(outgoing, size)
+            place = accept(outgoing)
         except QueueFull:
             if self.transport is None or not self.transport.streaming:
                 raise
             self.flush()
-            place = accept(outgoing, size)
+            place = accept(outgoing)
         self._scheduleFlush()
         return place
 
@@ -315,12 +313,12 @@ class Sender(ABC):
         """
         transport, outbox = self.transport, self.outbox
         if transport is None or not transport.streaming:
-            self._fence = outbox.handed
+            self._fence = outbox.mark()
             self._beside.append(question)
             self._scheduleFlush()
             return
         batch = self._batch(outbox.slice(_SLICE) if transport.ready else [])
-        self._fence = outbox.handed  # before it is asked: a client in memory answers within
+        self._fence = outbox.mark()  # before it is asked: a client in memory answers within
         self._write([*batch, question])
         if outbox.waiting:
             self._scheduleFlush()
@@ -333,7 +331,7 @@ class Sender(ABC):
         """Send the answer to a question; one who asks more than a queue holds, or what can't be said, is no client."""
         outgoing = Outgoing(packet)
         try:
-            self.codec.size(outgoing)
+            self.codec.said(outgoing)
         except UnsupportedByClient:
             self.close(Reason.TRANSPORT_ERROR)
             return
@@ -347,7 +345,7 @@ class Sender(ABC):
         """Ask a WebSocket itself, where the client gives no answers, about all that was handed to it."""
         transport, outbox = self.transport, self.outbox
         if self._pinged is None and transport is not None and transport.messages and outbox.unconfirmed:
-            self._pinged = outbox.handed
+            self._pinged = outbox.mark()
             transport.ping(self._pinged)
 
     def pongReceived(self, transport: ISessionTransport, place: int) -> None:

@@ -371,8 +371,7 @@ class Session(Sender):
             if event is None or listener is None:
                 self.codec.dataReceived(payload, form)
             else:
-                if self._liveness.listens:
-                    self._liveness.touched()
+                self._liveness.touched()
                 listener(event)
         except ProtocolError as error:
             self.fail(error)
@@ -394,8 +393,7 @@ class Session(Sender):
             event = self.codec.eventOfUTF8(text)
             if event is not None:
                 self.bytesReceived += len(text)
-                if self._liveness.listens:
-                    self._liveness.touched()
+                self._liveness.touched()
                 listener(event)
                 return
         self.messageReceived(transport, text.decode())
@@ -410,8 +408,7 @@ class Session(Sender):
                 if event is None or listener is None:
                     self.codec.messageReceived(message)
                 else:
-                    if self._liveness.listens:
-                        self._liveness.touched()
+                    self._liveness.touched()
                     listener(event)
             except ProtocolError as error:
                 self.fail(error)

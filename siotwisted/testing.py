@@ -135,7 +135,7 @@ class _MemoryTransport:
     form = "memory"
     streaming = True
     messages = True
-    heads = ()
+    framed = False
     takesBytes = True
 
     def __init__(self, peer: MemoryPeer, name: str) -> None:

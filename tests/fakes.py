@@ -64,7 +64,7 @@ class FakeTransport:
     form: ClassVar[str]
     streaming: ClassVar[bool]
     messages: ClassVar[bool] = False
-    heads: ClassVar[Sequence[bytes]] = ()
+    framed: ClassVar[bool] = False
     takesBytes: ClassVar[bool] = False
 
     def __init__(self, session: Session) -> None:

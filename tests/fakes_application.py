@@ -107,7 +107,7 @@ class FakeSession:
         self.sent.append(tuple(outgoing.packet))
         self.volatile.append(volatile)
         self.outgoings.append(outgoing)
-        return self.outbox.accept(outgoing, 1)
+        return self.outbox.accept(outgoing)
 
     def close(self, reason: Reason) -> None:
         """End it."""

@@ -22,7 +22,7 @@ LAYERS = (
     "wire.codec < wire.sio06 wire.sio06streaming wire.sio09; "
     "wire.units wire.engine4 < wire.engine3 < wire.enginecodec; wire.codec wire.engineparsers < wire.enginecodec; "
     "wire.sio45 < wire.siomsgpack < wire.engineparsers; wire.wrappings < wire.sio09 wire.engineparsers; "
-    "wire.sio45 < wire.enginecodec; "
+    "wire.sio45 wire.websocketframe < wire.enginecodec; "
     "wire.websocketframe",
     "dialects.dialect < dialects.socketio06 dialects.socketio09 dialects.engineio < dialects.routing; origins",
     "config; deadlines",

@@ -19,14 +19,14 @@ from siotwisted.outgoing import Outgoing, outgoingOf
 from siotwisted.packets import Kind, Packet, messagePacket
 
 
-def message(text: str = "x") -> Outgoing:
-    """Something to queue."""
-    return Outgoing(messagePacket(text))
+def message(size: int = 1) -> Outgoing:
+    """Something to queue, of so many bytes."""
+    return Outgoing(messagePacket("x" * size))
 
 
-def own() -> Outgoing:
-    """A packet of the library's own."""
-    return Outgoing(Packet(Kind.CONNECT))
+def own(size: int = 0) -> Outgoing:
+    """A packet of the library's own, of so many bytes."""
+    return Outgoing(Packet(Kind.HEARTBEAT, "x" * size))
 
 
 class Unsearched(list[int]):
@@ -47,8 +47,8 @@ class QueueTests(SynchronousTestCase):
     def test_order(self) -> None:
         """What was accepted is taken, in order and once, and has its place."""
         outbox = Outbox(10, 100)
-        messages = [message(str(number)) for number in range(3)]
-        self.assertEqual([outbox.accept(each, 7) for each in messages], [1, 2, 3])
+        messages = [message(7) for _ in range(3)]
+        self.assertEqual([outbox.accept(each) for each in messages], [1, 2, 3])
         self.assertEqual(outbox.waiting, 3)
         self.assertEqual(outbox.take(), messages)
         self.assertEqual((outbox.waiting, outbox.handed, outbox.take()), (0, 3, []))
@@ -59,8 +59,8 @@ class QueueTests(SynchronousTestCase):
         outbox = Outbox(2, 100)
         kept = [message(), message()]
         for each in kept:
-            outbox.accept(each, 1)
-        error = self.assertRaises(QueueFull, outbox.accept, message(), 0)
+            outbox.accept(each)
+        error = self.assertRaises(QueueFull, outbox.accept, message(0))
         self.assertIsInstance(error, SocketIOError)
         self.assertEqual((outbox.waiting, figures(outbox)), (2, (2, 0, 2, 0)))
         self.assertEqual(outbox.take(), kept)
@@ -69,52 +69,52 @@ class QueueTests(SynchronousTestCase):
         """When messages have filled it, the library's own packets still find some room, by number and by bytes."""
         outbox = Outbox(2, 100)
         for _ in range(2):
-            outbox.accept(message(), 50)
+            outbox.accept(message(50))
         for _ in range(64):
-            outbox.acceptOwn(own(), 1024)
-        self.assertRaises(QueueFull, outbox.acceptOwn, own(), 0)
-        self.assertRaises(QueueFull, outbox.accept, message(), 0)
+            outbox.acceptOwn(own(1024))
+        self.assertRaises(QueueFull, outbox.acceptOwn, own(0))
+        self.assertRaises(QueueFull, outbox.accept, message(0))
         self.assertEqual((outbox.waiting, figures(outbox)), (66, (2, 0, 2, 0)))
         outbox = Outbox(2, 100)
-        self.assertRaises(QueueFull, outbox.acceptOwn, own(), 100 + 64 * 1024 + 1)
-        outbox.acceptOwn(own(), 100 + 64 * 1024)
+        self.assertRaises(QueueFull, outbox.acceptOwn, own(100 + 64 * 1024 + 1))
+        outbox.acceptOwn(own(100 + 64 * 1024))
 
     def test_byteLimit(self) -> None:
         """As many bytes fit as the limit says; a message beyond is refused, and a smaller one still fits."""
         outbox = Outbox(10, 10)
-        first, last = message(), message()
-        outbox.accept(first, 8)
-        self.assertRaises(QueueFull, outbox.accept, message(), 3)
-        outbox.accept(last, 2)
-        self.assertRaises(QueueFull, outbox.accept, message(), 1)
-        outbox.accept(last, 0)
-        self.assertEqual(outbox.take(), [first, last, last])
+        first, last, nothing = message(8), message(2), message(0)
+        outbox.accept(first)
+        self.assertRaises(QueueFull, outbox.accept, message(3))
+        outbox.accept(last)
+        self.assertRaises(QueueFull, outbox.accept, message(1))
+        outbox.accept(nothing)
+        self.assertEqual(outbox.take(), [first, last, nothing])
 
     def test_largerThanLimit(self) -> None:
         """A message that is larger than the limit never fits, not even alone."""
         outbox = Outbox(10, 10)
-        self.assertRaises(QueueFull, outbox.accept, message(), 11)
+        self.assertRaises(QueueFull, outbox.accept, message(11))
         self.assertEqual(figures(outbox), (0, 0, 0, 0))
 
     def test_roomAgain(self) -> None:
         """When all was taken there is room for as much again, confirmed or not."""
         outbox = Outbox(1, 5)
         for _ in range(3):
-            outbox.accept(message(), 5)
-            self.assertRaises(QueueFull, outbox.accept, message(), 5)
+            outbox.accept(message(5))
+            self.assertRaises(QueueFull, outbox.accept, message(5))
             self.assertEqual(len(outbox.take()), 1)
 
     def test_refusalSaysHowMuch(self) -> None:
         """A refusal tells how much waits."""
         outbox = Outbox(1, 5)
-        outbox.accept(message(), 4)
-        self.assertIn("1 messages of 4 bytes", str(self.assertRaises(QueueFull, outbox.accept, message(), 1)))
+        outbox.accept(message(4))
+        self.assertIn("1 messages of 4 bytes", str(self.assertRaises(QueueFull, outbox.accept, message(1))))
 
     def test_namespaces(self) -> None:
         """It tells the namespaces of what is not confirmed."""
         outbox = Outbox(5, 5)
         for name in ("/", "/a"):
-            outbox.accept(Outgoing(messagePacket("", name)), 1)
+            outbox.accept(Outgoing(messagePacket("", name)))
         outbox.take()
         outbox.confirm(1)
         self.assertEqual(outbox.namespaces(), {"/a"})
@@ -123,9 +123,9 @@ class QueueTests(SynchronousTestCase):
         """Not those of the library's own packets: a client that joins and leaves in a row has nothing to lose there."""
         outbox = Outbox(5, 5)
         for name in ("/a", "/b"):
-            outbox.acceptOwn(Outgoing(Packet(Kind.CONNECT, None, name)), 1)
+            outbox.acceptOwn(Outgoing(Packet(Kind.CONNECT, None, name)))
             self.assertEqual(outbox.namespaces(), set())
-        outbox.accept(Outgoing(messagePacket("", "/b")), 1)
+        outbox.accept(Outgoing(messagePacket("", "/b")))
         self.assertEqual(outbox.namespaces(), {"/b"})
 
 
@@ -135,9 +135,9 @@ class SliceTests(SynchronousTestCase):
     def test_slices(self) -> None:
         """Whole messages, until they have as many bytes."""
         outbox = Outbox(10, 100)
-        sent = [message() for _ in range(5)]
+        sent = [message(10) for _ in range(5)]
         for each in sent:
-            outbox.accept(each, 10)
+            outbox.accept(each)
         self.assertEqual(outbox.slice(15), sent[:2])
         self.assertEqual(outbox.waiting, 3)
         self.assertEqual(outbox.slice(1), sent[2:3])
@@ -148,7 +148,7 @@ class SliceTests(SynchronousTestCase):
         """That is never more than 1 MiB: each transport that is lost has that sent again."""
         outbox = Outbox(100, 100 * 1024 * 1024)
         for _ in range(25):
-            outbox.accept(message(), 100 * 1024)
+            outbox.accept(message(100 * 1024))
         for confirmed, count in ((0, 10), (4, 4), (14, 10), (24, 1)):
             outbox.confirm(confirmed)
             self.assertEqual((len(outbox.slice(10**9)), len(outbox.slice(10**9))), (count, 0), confirmed)
@@ -158,11 +158,11 @@ class SliceTests(SynchronousTestCase):
         outbox = Outbox(9, 3)
         sent = [message() for _ in range(6)]
         for each in sent[:3]:
-            outbox.accept(each, 1)
+            outbox.accept(each)
         self.assertEqual(outbox.slice(100), sent[:3])
         self.assertFalse(outbox.open)
         for each in sent[3:]:
-            outbox.accept(each, 1)
+            outbox.accept(each)
         self.assertEqual(outbox.slice(100), [])
         outbox.confirm(2)
         self.assertTrue(outbox.open)
@@ -171,12 +171,12 @@ class SliceTests(SynchronousTestCase):
     def test_windowOfOne(self) -> None:
         """A message goes out if nothing is unconfirmed, however large it is."""
         outbox = Outbox(100, 10)
-        outbox.accept(message(), 8)
+        outbox.accept(message(8))
         self.assertEqual(len(outbox.slice(100)), 1)
-        outbox.accept(message(), 5)
+        outbox.accept(message(5))
         self.assertEqual(outbox.slice(100), [])
         outbox.confirm(1)
-        outbox.inherit(Entry(message(), True), 50)
+        outbox.inherit(Entry(message(50), True))
         self.assertEqual(len(outbox.slice(100)), 1)
         outbox.confirm(2)
         self.assertEqual(len(outbox.slice(100)), 1)
@@ -190,7 +190,7 @@ class SliceTests(SynchronousTestCase):
         outbox = Outbox(10, 10_000)
         sent: list[list[Any]] = [["a", 1, "é", None, True], ["b", (1, 2)], ["c", deep], ["d", {1: 2}], ["e", 2**70]]
         for data in sent:
-            outbox.accept(Outgoing(Packet(Kind.EVENT, data)), 10)
+            outbox.accept(Outgoing(Packet(Kind.EVENT, data)))
         for again in (False, True):
             given = outbox.take()
             self.assertEqual([outgoingOf(outgoing).packet.data for outgoing in given], sent, again)
@@ -203,7 +203,7 @@ class SliceTests(SynchronousTestCase):
         for maxBytes, size, least in ((10**9, 1, 256), (10**9, 128 * 1024, 2), (399, 10, 10)):
             outbox = Outbox(1000, maxBytes)
             for _ in range(least):
-                outbox.accept(message(), size)
+                outbox.accept(message(size))
                 self.assertFalse(outbox.pressing, "nothing is handed over")
             outbox.slice(size * (least - 1))
             self.assertFalse(outbox.pressing, (outbox.handed, least))
@@ -219,10 +219,10 @@ class ConfirmTests(SynchronousTestCase):
     def test_confirm(self) -> None:
         """What is confirmed is let go of; what is not can be handed over again, from the first."""
         outbox = Outbox(10, 100)
-        sent = [message() for _ in range(4)]
+        sent = [message(10) for _ in range(4)]
         for each in sent:
-            outbox.accept(each, 10)
-        outbox.slice(25)
+            outbox.accept(each)
+        outbox.slice(15)
         outbox.confirm(2)
         self.assertEqual(figures(outbox), (4, 2, 2, 0))
         outbox.handBack()
@@ -231,19 +231,62 @@ class ConfirmTests(SynchronousTestCase):
     def test_lateFence(self) -> None:
         """What was handed over once can be confirmed even when it waits to be handed over again."""
         outbox = Outbox(10, 100)
-        sent = [message() for _ in range(3)]
+        sent = [message(10) for _ in range(3)]
         for each in sent:
-            outbox.accept(each, 10)
+            outbox.accept(each)
         outbox.slice(15)
         outbox.handBack()
         outbox.confirm(2)
         self.assertEqual(outbox.take(), sent[2:])
 
+    def test_neverHandedAgain(self) -> None:
+        """Nor what was never sent, when others were, came back, and are confirmed by now."""
+        outbox = Outbox(10, 100)
+        for _ in range(3):
+            outbox.accept(message())
+        outbox.take()
+        outbox.handBack()
+        outbox.confirm(2)
+        for _ in range(3):
+            outbox.accept(message())
+        outbox.confirm(6)
+        self.assertEqual((outbox.handed, outbox.waiting, figures(outbox)), (3, 3, (6, 3, 3, 0)))
+
+    def test_marked(self) -> None:
+        """Bytes are free as soon as they are confirmed, and no others: up to where it was asked, or anywhere else."""
+        for asked, answered in ((2, 2), (2, 1), (2, 3), (4, 2), (4, 3), (1, 4)):
+            outbox = Outbox(10, 100)
+            for size in (50, 20, 20, 9):
+                outbox.accept(message(size))
+                outbox.take()
+                if outbox.handed == asked:
+                    self.assertEqual(outbox.mark(), asked)
+            outbox.confirm(answered)
+            left = sum((50, 20, 20, 9)[answered:])
+            outbox.accept(message(100 - left))
+            outbox.accept(message(0))
+            self.assertEqual(len(outbox.slice(1000)), 2, (asked, answered))
+            self.assertFalse(outbox.open)
+
+    def test_markedBefore(self) -> None:
+        """A place that was asked about before the transport failed has other bytes then: of what is volatile, none."""
+        outbox = Outbox(10, 100)
+        outbox.accept(message(10))
+        outbox.acceptVolatile(message(80))
+        outbox.take()
+        place = outbox.mark()
+        outbox.accept(message(10))
+        outbox.handBack()
+        outbox.confirm(place)
+        outbox.accept(message(90))
+        self.assertRaises(QueueFull, outbox.accept, message(1))
+        self.assertEqual(len(outbox.slice(1000)), 2)
+
     def test_neverHanded(self) -> None:
         """A client can't confirm what it was not sent."""
         outbox = Outbox(10, 100)
         for _ in range(3):
-            outbox.accept(message(), 10)
+            outbox.accept(message(10))
         outbox.slice(10)
         outbox.confirm(99)
         self.assertEqual(figures(outbox), (3, 1, 2, 0))
@@ -251,9 +294,9 @@ class ConfirmTests(SynchronousTestCase):
     def test_own(self) -> None:
         """The library's own packets go with the others and count in no figure."""
         outbox = Outbox(10, 100)
-        outbox.acceptOwn(own(), 1)
-        outbox.accept(message(), 1)
-        outbox.acceptOwn(own(), 1)
+        outbox.acceptOwn(own(1))
+        outbox.accept(message(1))
+        outbox.acceptOwn(own(1))
         self.assertEqual((len(outbox.take()), figures(outbox)), (3, (1, 0, 1, 0)))
         outbox.confirm(1)
         self.assertEqual(figures(outbox), (1, 0, 1, 0))
@@ -264,7 +307,7 @@ class ConfirmTests(SynchronousTestCase):
         """Who waits for a message is told when it is confirmed, in order, whatever the order of asking."""
         outbox = Outbox(10, 100)
         told: list[int] = []
-        places = [outbox.accept(message(), 1) for _ in range(3)]
+        places = [outbox.accept(message(1)) for _ in range(3)]
         for place in reversed(places):
             waiting: Deferred[None] = Deferred()
             waiting.addCallback(partial(lambda place, _: told.append(place), place))
@@ -284,7 +327,7 @@ class ConfirmTests(SynchronousTestCase):
         for stamp, name in ((4, "/"), (5, "/a"), (6, "/"), (0, "/"), (7, "/a")):
             outgoing = Outgoing(messagePacket("", name))
             outgoing.stamp = stamp
-            outbox.accept(outgoing, 1)
+            outbox.accept(outgoing)
         outbox.take()
         outbox.confirm(4)
         self.assertEqual(outbox.floors, {"/": 6, "/a": 5})
@@ -292,12 +335,12 @@ class ConfirmTests(SynchronousTestCase):
     def test_placeOf(self) -> None:
         """The place of a message that the client says it has got; none for one let go of, or not handed over."""
         outbox = Outbox(10, 100)
-        outbox.acceptOwn(own(), 1)
+        outbox.acceptOwn(own(1))
         for _ in range(2):
-            outbox.accept(message(), 1)
-        outbox.acceptOwn(own(), 1)
-        outbox.accept(message(), 1)
-        outbox.accept(message(), 1)
+            outbox.accept(message(1))
+        outbox.acceptOwn(own(1))
+        outbox.accept(message(1))
+        outbox.accept(message(1))
         self.assertEqual([outbox.placeOf(number) for number in (0, 1)], [0, None])
         outbox.slice(5)
         outbox.handBack()
@@ -309,8 +352,8 @@ class ConfirmTests(SynchronousTestCase):
         """However many packets are the library's own, they are not searched for each; nor for a number too high."""
         outbox = Outbox(100, 100)
         for _ in range(10):
-            outbox.acceptOwn(own(), 1)
-            outbox.accept(message(), 1)
+            outbox.acceptOwn(own(1))
+            outbox.accept(message(1))
         outbox.take()
         outbox._own = Unsearched(outbox._own)
         self.assertEqual([outbox.placeOf(number) for number in (10**14, 21, 11, 10, 1)], [None, None, None, 20, 2])
@@ -324,10 +367,10 @@ class EndTests(SynchronousTestCase):
         outbox = Outbox(10, 100)
         waiting: Deferred[None] = Deferred()
         sent = [message() for _ in range(4)]
-        outbox.accept(sent[0], 1)
-        outbox.acceptOwn(own(), 1)
+        outbox.accept(sent[0])
+        outbox.acceptOwn(own(1))
         for each in sent[1:]:
-            outbox.accept(each, 1)
+            outbox.accept(each)
         outbox.watch(4, waiting)
         outbox.slice(3)
         outbox.confirm(1)
@@ -342,8 +385,8 @@ class EndTests(SynchronousTestCase):
         """Another queue takes them over, whatever its limits, and tells who waits for them."""
         outbox = Outbox(1, 1)
         waiting: Deferred[None] = Deferred()
-        for entry in (Entry(message(), True), Entry(message(), False, waiting)):
-            outbox.inherit(entry, 10)
+        for entry in (Entry(message(10), True), Entry(message(10), False, waiting)):
+            outbox.inherit(entry)
         self.assertEqual((len(outbox.take()), figures(outbox)), (2, (2, 0, 2, 0)))
         outbox.confirm(2)
         self.successResultOf(waiting)
@@ -367,6 +410,7 @@ class Books(RuleBasedStateMachine):
         self.volatile: set[int] = set()
         self.void: set[int] = set()
         self.watched: dict[int, Deferred[None]] = {}
+        self.marked = 0
 
     def room(self, size: int, own: bool) -> bool:
         """Whether a message of this size fits, or a packet of the library's own, for which there is more room."""
@@ -376,15 +420,15 @@ class Books(RuleBasedStateMachine):
     @rule(size=st.integers(0, 12), kind=st.sampled_from(["message", "own", "volatile"]), watched=st.booleans())
     def send(self, size: int, kind: str, watched: bool) -> None:
         """A message or a packet of the library's own is accepted, if there is room, or refused."""
-        outgoing = message()
+        outgoing = own(size) if kind == "own" else message(size)
         accept = {"own": self.outbox.acceptOwn, "volatile": self.outbox.acceptVolatile}.get(kind, self.outbox.accept)
         if not self.room(size, kind == "own"):
             try:
-                accept(outgoing, size)
+                accept(outgoing)
             except QueueFull:
                 return
             raise AssertionError("there was no room")
-        place = accept(outgoing, size)
+        place = accept(outgoing)
         self.accepted.append(outgoing)
         self.sizes.append(size)
         assert place == len(self.accepted)
@@ -438,8 +482,11 @@ class Books(RuleBasedStateMachine):
     def forget(self) -> None:
         """What is volatile and not confirmed is void."""
         self.handed = self.confirmed
-        self.void |= {place for place in self.volatile if place > self.confirmed}
-        self.volatile -= self.void
+        void = {place for place in self.volatile if place > self.confirmed}
+        for place in void:
+            self.sizes[place - 1] = 0
+        self.void |= void
+        self.volatile -= void
 
     @rule(data=st.data())
     def fence(self, data: st.DataObject) -> None:
@@ -447,6 +494,19 @@ class Books(RuleBasedStateMachine):
         place = data.draw(st.integers(0, len(self.accepted) + 2))
         self.outbox.confirm(place)
         self.confirmed = max(self.confirmed, min(place, self.reached))
+        self.handed = max(self.handed, self.confirmed)
+
+    @rule()
+    def ask(self) -> None:
+        """The client is asked what it has."""
+        self.marked = self.outbox.mark()
+        assert self.marked == self.handed
+
+    @rule()
+    def answer(self) -> None:
+        """It answers, now or much later."""
+        self.outbox.confirm(self.marked)
+        self.confirmed = max(self.confirmed, self.marked)
         self.handed = max(self.handed, self.confirmed)
 
     @rule(got=st.integers(0, 60))
@@ -479,13 +539,13 @@ class Books(RuleBasedStateMachine):
         self.balanced()
         sizes = [self.sizes[place - 1] for place in expected]
         self.outbox = Outbox(4, 20)
-        for entry, size in zip(entries, sizes, strict=True):
-            self.outbox.inherit(entry, size)
+        for entry in entries:
+            self.outbox.inherit(entry)
         self.sent = {number for number, place in enumerate(expected, 1) if place in sent}
         self.accepted, self.sizes = [entry.outgoing for entry in entries], sizes
         self.own, self.volatile, self.void = set(), set(), set()
         self.watched = {number: each.waiting for number, each in enumerate(entries, 1) if each.waiting is not None}
-        self.confirmed = self.handed = self.reached = 0
+        self.confirmed = self.handed = self.reached = self.marked = 0
 
     @invariant()
     def balanced(self) -> None:
@@ -502,6 +562,8 @@ class Books(RuleBasedStateMachine):
         assert outbox.confirmed == sum(place <= self.confirmed for place in messages)
         assert (outbox.handed, outbox.last) == (self.handed, len(self.accepted))
         assert outbox.waiting == len(self.accepted) - self.handed
+        assert outbox.open == (sum(self.sizes[self.confirmed : self.handed]) < 20)
+        assert outbox._acceptedBytes - outbox._handedBytes == sum(self.sizes[self.handed :])
         assert [place for place, each in self.watched.items() if each.called] == [
             place for place in self.watched if place <= self.confirmed
         ]
@@ -515,7 +577,7 @@ class AloneTests(SynchronousTestCase):
         outbox = Outbox(1000, 10_000_000)
         taken = 0
         for _ in range(300):
-            outbox.accept(b"x", 1)
+            outbox.accept(b"x")
             if outbox.takeAlone() is None:
                 break
             taken += 1

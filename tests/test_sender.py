@@ -504,12 +504,12 @@ class EarlyTests(FenceCase):
         """At a quarter of what may be unconfirmed, if that is less."""
         self.registry.config = Config(queueBytes=400)
         session, stream = self.come(SOCKETIO_06, FakeStream)
-        send(session, "x" * 92)
+        send(session, "x" * 100)
         self.turn()
-        self.assertEqual(received(stream), ["x" * 92])
-        send(session, "")
+        self.assertEqual(received(stream), ["x" * 100])
+        send(session, "y")
         self.turn()
-        self.assertEqual(received(stream)[1:], ["", "1"])
+        self.assertEqual(received(stream)[1:], ["y", "1"])
 
     def test_polls(self) -> None:
         """Polls are not asked."""
@@ -576,26 +576,27 @@ class WindowTests(FenceCase):
     def test_bytes(self) -> None:
         """On a stream no more than the queue's bytes are handed over and unconfirmed; the rest waits, in order."""
         session, stream = self.come(SOCKETIO_06, FakeStream)
+        sent = [f"{number:08}" for number in range(21)]
         for start in (0, 10):
-            send(session, *range(start, start + 10))  # ~m~1~m~0: 8 bytes, ~m~2~m~10: 9 bytes
+            send(session, *sent[start : start + 10])
             self.turn()
         self.assertEqual(len(messages(stream)), 12)
         self.assertEqual(session.outbox.waiting, 8)
-        send(session, 20)
+        send(session, sent[20])
         self.turn()
         self.assertEqual(len(messages(stream)), 12)
         echo(stream)
         self.turn()
         echo(stream)
         self.turn()
-        self.assertEqual(messages(stream), [str(number) for number in range(21)])
+        self.assertEqual(messages(stream), sent)
 
     def test_full(self) -> None:
         """When both are full a message is refused, and the log says so."""
         session, stream = self.come(SOCKETIO_06, FakeStream)
         with capturedLogs() as events, self.assertRaises(QueueFull):
             for number in range(100):
-                send(session, number)
+                send(session, f"{number:08}")
         self.assertEqual(len(events), 1)
         echo(stream)
         send(session, "again")
@@ -613,14 +614,14 @@ class WindowTests(FenceCase):
     def test_largest(self) -> None:
         """One message that fills it alone leaves when nothing else is on its way."""
         session, stream = self.come(SOCKETIO_06, FakeStream)
-        send(session, "x" * 92)
+        send(session, "x" * 100)
         self.turn()
-        send(session, "y" * 92)
+        send(session, "y" * 100)
         self.turn()
-        self.assertEqual(messages(stream), ["x" * 92])
+        self.assertEqual(messages(stream), ["x" * 100])
         echo(stream)
         self.turn()
-        self.assertEqual(messages(stream), ["x" * 92, "y" * 92])
+        self.assertEqual(messages(stream), ["x" * 100, "y" * 100])
 
 
 class VolatileTests(FenceCase):
@@ -642,7 +643,7 @@ class VolatileTests(FenceCase):
         stream.ready = True
         self.turn()
         self.assertGreater(session.outbox.dropped, 0)
-        send(session, "x" * 84)
+        send(session, "x" * 99)
         self.turn()
         self.assertFalse(session.outbox.open)
         self.assertEqual(self.volatile(session, "c"), 0)
@@ -651,14 +652,14 @@ class VolatileTests(FenceCase):
         self.turn()
         stream.connectionLost()
         self.assertEqual(self.volatile(session, "e"), 0)
-        self.assertEqual(messages(stream), ["a", "x" * 84, "d"])
+        self.assertEqual(messages(stream), ["a", "x" * 99, "d"])
 
     def test_full(self) -> None:
         """So it is if the queue is full: nothing is raised, and nothing logged."""
         session, _stream = self.come(SOCKETIO_06, FakeStream)
         send(session, "a")
         self.turn()
-        send(session, "x" * 85)
+        send(session, "x" * 100)
         with capturedLogs() as events:
             self.assertEqual(self.volatile(session, "b"), 0)
         self.assertEqual((events, session.outbox.dropped), ([], 1))

@@ -79,7 +79,7 @@ class XHRPollingTransport:
     form: ClassVar[str] = "bare"
     streaming = False
     messages = False
-    heads = ()
+    framed = False
     takesBytes: ClassVar[bool] = True
     ready = True
     contentType: ClassVar[str] = "text/plain; charset=UTF-8"

@@ -43,7 +43,7 @@ class StreamTransport(ABC):
     headers: ClassVar[dict[str, str]]
     streaming = True
     messages = False
-    heads = ()
+    framed = False
     takesBytes = False
 
     def __init__(self, request: Request, session: Session, route: Route) -> None:

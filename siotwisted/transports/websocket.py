@@ -9,6 +9,7 @@ the same.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Protocol
@@ -34,7 +35,7 @@ from siotwisted.session import Session
 from siotwisted.transports.http import addressText, parseQuery
 from siotwisted.transports.immediate import takesAtOnce, writeAtOnce, writeLast
 from siotwisted.transports.readiness import DONE, MemberTransport, ReadySet
-from siotwisted.wire.websocketframe import HEADS, deflatedFrame, frame
+from siotwisted.wire.websocketframe import deflatedFrame, frame
 
 __all__ = ["NO_BODY", "SocketIOWebSocketProtocol"]
 
@@ -54,9 +55,13 @@ _PLACE = 8
 _MAX_FRAGMENTS = 4096
 #: From how many bytes on Autobahn's native code unmasks faster than one operation on a large integer.
 _LARGE = 1536
+#: How messages begin that have fewer than 126 bytes, and others: with the mask, as a number.
+_SHORT, _MEDIUM = (struct.Struct(format).unpack_from for format in ("!BBI", "!BBHI"))
 _number = int.from_bytes
-#: What makes of a number of 32 bits so many of it, one behind the other.
-_REPEATED = [sum(1 << 32 * place for place in range(times)) for times in range(_LARGE // 4 + 1)]
+#: For a message of so many bytes, what makes of a mask as many of it as it takes, one behind the other; and how many
+#: bits those are too many.
+_REPEATED = [sum(1 << 32 * place for place in range(size + 3 >> 2)) for size in range(_LARGE)]
+_EXCESS = [-size % 4 * 8 for size in range(_LARGE)]
 #: The first bytes of masked close frames without and with a code, by their length, the codes that say nothing but that
 #: the client leaves, and our answer (RFC 6455, sections 5.5.1 and 7.4.1).
 _GOODBYES = {6: b"\x88\x80", 8: b"\x88\x82"}
@@ -104,7 +109,7 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
     takesBytes = True
     admitted: tuple[Route, Handshake | None] | None = None
     ready: bool = False
-    heads = HEADS
+    framed = True
     #: A message in a frame, compressed if that was agreed upon and it is long enough.
     dress: Callable[..., bytes] = staticmethod(frame)
     _session: Session | None = None
@@ -201,24 +206,26 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
         """
         session, here, end, most = self._session, 0, len(data), self.maxMessagePayloadSize
         while session is not None and end - here > 5:
-            first, size, body = data[here], data[here + 1] - 128, here + 6
-            if size == 126 and end - here > 7:
-                size, body = data[here + 2] << 8 | data[here + 3], here + 8
+            if data[here + 1] == 254 and end - here > 7:
+                first, _, size, mask = _MEDIUM(data, here)
+                body = here + 8
                 if size < 126:
                     break
-            elif not 0 <= size < 126:
-                break
+            else:
+                first, size, mask = _SHORT(data, here)
+                size, body = size - 128, here + 6
+                if not 0 <= size < 126:
+                    break
             stop = body + size
-            if stop > end or size > most or not _TEXT <= first <= _BINARY:
+            if stop > end or size > most or (first != _TEXT and first != _BINARY):
                 break
-            payload, mask = data[body:stop], data[body - 4 : body]
+            payload = data[body:stop]
             if size < _LARGE:
                 # One exclusive or of two numbers: the mask, repeated, and the payload.
-                times = size + 3 >> 2
-                key = _number(mask, "little") * _REPEATED[times]
-                plain = (_number(payload, "little") ^ key).to_bytes(times << 2, "little")[:size]
+                key = mask * _REPEATED[size] >> _EXCESS[size]
+                plain = (_number(payload, "big") ^ key).to_bytes(size, "big")
             else:
-                plain = create_xor_masker(mask, size).process(payload)
+                plain = create_xor_masker(data[body - 4 : body], size).process(payload)
             if first == _TEXT:
                 try:
                     session.textReceived(self, plain)
@@ -324,7 +331,7 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
         if self._perMessageCompress is not None:
             self._threshold = self.factory.admission.registry.config.perMessageDeflate
             self.form = "deflated websocket"
-            self.heads = ()
+            self.framed = False
             self.dress = self._dressDeflated
         self.ready = True
         if self._atOnce and self.factory.readySet is not None:

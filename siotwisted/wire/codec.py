@@ -78,7 +78,7 @@ class BaseCodec(ABC):
     :param receiver: the session: it gets the packets.
     """
 
-    __slots__ = ("_form", "_head", "_numbers", "_receiver", "_said", "_size", "key", "saysOrdinary", "transport")
+    __slots__ = ("_form", "_head", "_heads", "_numbers", "_receiver", "_said", "key", "saysOrdinary", "transport")
 
     separator: ClassVar[bytes] = b""
     binaryStyle: ClassVar[str | None] = None
@@ -90,6 +90,8 @@ class BaseCodec(ABC):
         self.transport: ISessionTransport | None = None
         #: What makes a WebSocket message of an ordinary event, if it only has to stand before that.
         self._head = b""
+        #: The same with the head of the frame before it, by the length of the event.
+        self._heads: Sequence[bytes] = ()
         self.saysOrdinary = False
         self.setKey(type(self))
 
@@ -101,7 +103,7 @@ class BaseCodec(ABC):
         """
         self.key = key
         self._numbers = {} if private else _NUMBERS
-        self._said, self._size = self.number("said"), self.number("size")
+        self._said = self.number("said")
         self._form = self.number(None if self.transport is None else self.transport.form)
 
     def number(self, form: Hashable) -> int:
@@ -218,20 +220,15 @@ class BaseCodec(ABC):
         if damage is not None:
             raise damage
 
-    def size(self, outgoing: Outgoing) -> int:
+    def said(self, outgoing: Outgoing) -> Sequence[str | bytes]:
         """
-        How many bytes the messages of a packet have; 0 if there is nothing to say.
+        The messages of a packet, made once for all sessions of this key; none if there is nothing to say.
 
         :raises UnsupportedByClient: if the protocol has no words for it.
         """
-        size: int | None = outgoing.forms.get(self._size)
-        return self._say(outgoing) if size is None else size
-
-    def said(self, outgoing: Outgoing) -> Sequence[str | bytes]:
-        """The messages of a packet, made once for all sessions of this key; otherwise as :meth:`size`."""
-        if self._said not in outgoing.forms:
-            self._say(outgoing)
-        said: str | Sequence[str | bytes] = outgoing.forms[self._said]
+        said: str | Sequence[str | bytes] | None = outgoing.forms.get(self._said)
+        if said is None:
+            said = self._say(outgoing)
         return (said,) if type(said) is str else said
 
     def dressed(self, queued: Sequence[Queued]) -> Dressed:
@@ -279,13 +276,13 @@ class BaseCodec(ABC):
             transport.write(*self.dressed(outgoings))
             return
         # As :meth:`dressed`, for what most clients are on, and most packets are.
-        form, head, heads, chunks = self._form, self._head, transport.heads, []
-        short = len(heads) - len(head) if head else 0
+        form, heads, chunks = self._form, self._heads if transport.framed else (), []
+        short = len(heads)
         for outgoing in outgoings:
             if isinstance(outgoing, Outgoing):
                 chunks.append(outgoing.forms.get(form) or outgoing.form(form, self._dressMessages))
             elif type(outgoing) is bytes and len(outgoing) < short:
-                chunks += (heads[len(head) + len(outgoing)], head, outgoing)
+                chunks += (heads[len(outgoing)], outgoing)
             elif message := self.ordinary(outgoing):
                 chunks.append(transport.dress(message, True))
             else:
@@ -301,20 +298,16 @@ class BaseCodec(ABC):
         else:
             self.send((queued,))
 
-    def _say(self, outgoing: Outgoing) -> int:
+    def _say(self, outgoing: Outgoing) -> str | Sequence[str | bytes]:
         try:
             messages = self.messages(outgoing)
         except EncodeError as error:  # the data itself is sound, or there would be no Outgoing
             raise UnsupportedByClient(str(error)) from error
-        size = 0
-        for each in messages:
-            size += len(each) if isinstance(each, bytes) or each.isascii() else len(each.encode("utf-8"))
         # No tuple for the usual one: what is kept for each message until its client has it, text, bytes and numbers, is
         # nothing that the garbage collector has to look at.
-        forms = outgoing.forms
-        forms[self._said] = messages[0] if len(messages) == 1 and type(messages[0]) is str else messages
-        forms[self._size] = size
-        return size
+        said = messages[0] if len(messages) == 1 and type(messages[0]) is str else messages
+        outgoing.forms[self._said] = said
+        return said
 
     def _numberOf(self, style: str) -> int:
         """What pieces in this style are known by."""

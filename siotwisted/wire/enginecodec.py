@@ -28,6 +28,7 @@ from siotwisted.wire.engineparsers import (
 )
 from siotwisted.wire.jsontext import dumpsFlatObject, flatJSON, loads, loadsEvent
 from siotwisted.wire.sio45 import RESERVED
+from siotwisted.wire.websocketframe import headsBefore
 
 __all__ = [
     "EngineIO3Codec",
@@ -41,6 +42,9 @@ __all__ = [
 
 #: The packets of Engine.IO itself. What they carry is text.
 _ENGINE = frozenset((Kind.OPEN, Kind.CLOSE, Kind.PING, Kind.PONG, Kind.UPGRADE, Kind.NOOP))
+#: What stands before the JSON of an event of the root namespace; and in a frame, by the length of the JSON.
+_EVENT = b"42"
+_EVENT_HEADS = headsBefore(_EVENT)
 
 
 class EngineCodec(BaseCodec):
@@ -54,8 +58,9 @@ class EngineCodec(BaseCodec):
     def begin(self, handshake: Handshake, maxAttachments: int, maxBytes: int) -> None:
         """Make the parser."""
         self._parser = self.makeParser(maxAttachments, maxBytes)
-        self._head = b"42" if self._parser.events else b""
         self.saysOrdinary = self._parser.events
+        if self.saysOrdinary:
+            self._head, self._heads = _EVENT, _EVENT_HEADS
 
     def makeParser(self, maxAttachments: int, maxBytes: int) -> Parser:
         """What reads and writes the messages of a session."""
@@ -100,8 +105,7 @@ class EngineCodec(BaseCodec):
     def eventOf(self, message: str | bytes) -> list[Any] | None:
         """See :meth:`BaseCodec.eventOf`."""
         if message[:4] == '42["':
-            parser = self._parser
-            if parser.events and not parser.due:
+            if self.saysOrdinary and not self._parser.due:
                 event: list[Any] = loads(message[2:])  # type: ignore[arg-type]  # it is text, as it begins so
                 if event[0] not in RESERVED:
                     return event
@@ -110,8 +114,7 @@ class EngineCodec(BaseCodec):
     def eventOfUTF8(self, text: bytes) -> list[Any] | None:
         """See :meth:`BaseCodec.eventOfUTF8`."""
         if text[:4] == b'42["':
-            parser = self._parser
-            if parser.events and not parser.due:
+            if self.saysOrdinary and not self._parser.due:
                 event = loadsEvent(text[2:])
                 if event is not None and event[0] not in RESERVED:
                     return event
@@ -158,7 +161,7 @@ class EngineIO4Codec(EngineCodec):
     def stampEvents(self) -> None:
         """Say the stamps of events."""
         self._stamps = True
-        self._head = b""
+        self._head, self._heads = b"", ()
         self.setKey(self.key)
 
     def setKey(self, key: object, private: bool = False) -> None:
@@ -373,7 +376,7 @@ class SocketIO5Codec(SocketIO5JSONCodec):
             self._begun = True
             if isinstance(message, bytes):
                 self._parser = MessagePackParser()
-                self._head = b""
+                self._head, self._heads = b"", ()
                 self.saysOrdinary = False
                 self.setKey((type(self), MessagePackParser))
         return self._parser.receive(message)

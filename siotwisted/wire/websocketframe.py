@@ -10,7 +10,7 @@ import struct
 import zlib
 from collections.abc import Sequence
 
-__all__ = ["HEADS", "deflatedFrame", "frame"]
+__all__ = ["deflatedFrame", "frame", "headsBefore"]
 
 _TEXT = 0x81
 _BINARY = 0x82
@@ -35,9 +35,21 @@ def _head(first: int, size: int) -> bytes:
     return _LONG(first, 127, size)
 
 
-#: Nearly all text has fewer bytes than this. The heads of such text, by its length.
+#: Nearly all text has fewer bytes than this.
 _FEW = 2048
-HEADS: Sequence[bytes] = [_head(_TEXT, size) for size in range(_FEW)]
+
+
+def headsBefore(prefix: bytes) -> Sequence[bytes]:
+    """
+    What stands before short text in its frame, by the length of the text.
+
+    :param prefix: stands between the head of the frame and the text.
+    """
+    return [_head(_TEXT, len(prefix) + size) + prefix for size in range(_FEW)]
+
+
+#: The heads of short text, by its length.
+_HEADS = headsBefore(b"")
 
 
 def frame(data: str | bytes, text: bool = False) -> bytes:
@@ -50,7 +62,7 @@ def frame(data: str | bytes, text: bool = False) -> bytes:
         data, text = data.encode(), True
     size = len(data)
     if text and size < _FEW:
-        return HEADS[size] + data
+        return _HEADS[size] + data
     return _head(_TEXT if text else _BINARY, size) + data
 
 

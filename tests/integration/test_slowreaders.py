@@ -129,7 +129,7 @@ class StreamTests(ServerCase):
         self.assertEqual(refusal(connection, "r" * (left - beside + 1)), (waiting, size, left + 1))
         accepted.append("f" * (left - beside))
         connection.send(accepted[-1])
-        self.assertEqual(refusal(connection, "")[:2], (waiting + 1, 1_000_000))
+        self.assertEqual(refusal(connection, "y")[:2], (waiting + 1, 1_000_000))
         self.assertEqual(books(self.sio)[0], len(accepted))
         await self.readAgain(client, connection, accepted)
 

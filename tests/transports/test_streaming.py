@@ -399,7 +399,7 @@ class SlowReaderTests(StreamCase):
         """The limit of bytes counts, too."""
         self.pause()
         self.connection.send("x" * 900)
-        self.assertRaises(QueueFull, self.connection.send, "x" * 100)
+        self.assertRaises(QueueFull, self.connection.send, "x" * 101)
         self.connection.send("y")
 
     def test_resumed(self) -> None:

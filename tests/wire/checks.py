@@ -208,7 +208,7 @@ class Transport:
         self.form = form
         self.streaming = streaming
         self.messages = messages
-        self.heads = ()
+        self.framed = False
         self.takesBytes = takesBytes
         self.dressed = 0
         self.writes: list[list[bytes]] = []

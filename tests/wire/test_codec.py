@@ -168,16 +168,16 @@ class CodecTests(SynchronousTestCase):
             self.assertEqual(self.codec.messages(Outgoing(Packet(kind))), ())
             self.assertEqual(self.codec.piece(Outgoing(Packet(kind)), ""), b"")
 
-    def test_size(self) -> None:
-        """The size of a packet is that of its UTF-8, and is found out once for all codecs of a class."""
+    def test_said(self) -> None:
+        """What says a packet is made once for all codecs of a class."""
         outgoing = Outgoing(messagePacket("♥"))
-        self.assertEqual([each.size(outgoing) for each in (self.codec, LineCodec(self.session))], [6, 6])
-        self.assertEqual(LineCodec.encoded, 1)
-        self.assertEqual(SIOCodec(self.session).size(outgoing), 10)
-        self.assertEqual(self.codec.size(Outgoing(Packet(Kind.NOOP))), 0)
+        said = [list(each.said(outgoing)) for each in (self.codec, LineCodec(self.session))]
+        self.assertEqual((said, LineCodec.encoded), ([['"♥"\n']] * 2, 1))
+        self.assertEqual(list(SIOCodec(self.session).said(outgoing)), ["~m~1~m~♥"])
+        self.assertFalse(self.codec.said(Outgoing(Packet(Kind.NOOP))))
 
     def test_unwritable(self) -> None:
-        """A packet that a codec can't write has no size: its client's generation lacks the words, each time."""
+        """A packet that a codec can't write has no words: its client's generation lacks the words, each time."""
 
         class Picky(LineCodec):
             """A codec that refuses."""
@@ -190,7 +190,7 @@ class CodecTests(SynchronousTestCase):
         for _ in range(2):
             error = self.assertRaises(UnsupportedByClient, Picky(self.session).said, outgoing)
             self.assertEqual(str(error), "no")
-        self.assertEqual(self.codec.size(outgoing), 4)
+        self.assertEqual(list(self.codec.said(outgoing)), ['"a"\n'])
 
     def test_unsupported(self) -> None:
         """Socket.IO 0.6 has neither namespaces nor answers nor bytes, and few kinds of packets."""

@@ -119,17 +119,17 @@ class CodecTests(SynchronousTestCase):
                 self.assertRaises(ProtocolError, made.dataReceived, join(["2", bad, "2"]))
                 self.assertEqual(session.calls, [[Packet(Kind.PING)]], bad)
 
-    def test_size(self) -> None:
-        """The size is that of the messages, bytes among them; what the generation lacks has none."""
+    def test_said(self) -> None:
+        """The messages of a packet, bytes among them; what the generation lacks has no words."""
         made, _ = make(SocketIO5Codec)
         text = '451-["é",{"_placeholder":true,"num":0}]'
-        self.assertEqual(made.size(Outgoing(Packet(Kind.EVENT, ["é", b"abc"]))), len(text.encode("utf-8")) + 3)
-        self.assertEqual(made.size(Outgoing(Packet(Kind.CLOSE))), 0)
-        self.assertRaises(UnsupportedByClient, made.size, Outgoing(Packet(Kind.HEARTBEAT, "1")))
-        self.assertRaises(UnsupportedByClient, made.size, Outgoing(Packet(Kind.EVENT, ["connect"], "/", 1)))
+        self.assertEqual(list(made.said(Outgoing(Packet(Kind.EVENT, ["é", b"abc"])))), [text, b"abc"])
+        self.assertFalse(made.said(Outgoing(Packet(Kind.CLOSE))))
+        self.assertRaises(UnsupportedByClient, made.said, Outgoing(Packet(Kind.HEARTBEAT, "1")))
+        self.assertRaises(UnsupportedByClient, made.said, Outgoing(Packet(Kind.EVENT, ["connect"], "/", 1)))
         plain, _ = make(EngineIO4Codec)
-        self.assertRaises(UnsupportedByClient, plain.size, Outgoing(Packet(Kind.EVENT, ["a"])))
-        self.assertRaises(UnsupportedByClient, plain.size, Outgoing(Packet(Kind.MESSAGE, "a\x1eb")))
+        self.assertRaises(UnsupportedByClient, plain.said, Outgoing(Packet(Kind.EVENT, ["a"])))
+        self.assertRaises(UnsupportedByClient, plain.said, Outgoing(Packet(Kind.MESSAGE, "a\x1eb")))
 
 
 def framed3(packets: Sequence[str]) -> str:
