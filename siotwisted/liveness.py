@@ -102,7 +102,9 @@ class Liveness(ABC):
         if self._alarm is None:
             self._alarm = self._clock.callLater(seconds, self._wake)
         elif self._alarm.getTime() > self._due:
-            self._alarm.reset(seconds)
+            # Not ``reset``, which would look for the old alarm among those of all clients, one by one.
+            self._alarm.cancel()
+            self._alarm = self._clock.callLater(seconds, self._wake)
 
     def _wake(self) -> None:
         self._alarm = None
