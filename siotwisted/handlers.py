@@ -176,14 +176,13 @@ class Handlers:
 
         :param event: its name and its arguments.
         """
-        name = event[0]
-        del event[0]
+        name, single = event[0], len(event) == 2  # nearly all have one argument
         if self.incoming:
-            self.dispatch(connection, name, event)
+            self.dispatch(connection, name, event[1:])
             return
         for handler in self.events.get(name, _NO_HANDLERS):
             try:
-                result = handler(connection, *event)
+                result = handler(connection, event[1]) if single else handler(connection, *event[1:])
                 if result is not None and (later := waitable(result)) is not None:
                     later.addErrback(self._failed, name, handler)
             except (Exception, SystemExit):

@@ -303,7 +303,8 @@ class Outbox:
 
     def handBack(self) -> None:
         """The transport failed: all that is not confirmed is to be handed over again, but for what is volatile."""
-        self._lapsed = max(self._lapsed, self._handed)
+        if self._handed > self._lapsed:
+            self._lapsed = self._handed
         self._handed = self._marked = 0
         self._handedBytes = self._confirmedBytes
         for place in self._volatile or ():
@@ -321,14 +322,18 @@ class Outbox:
 
         The Deferreds that waited for it fire when all is in order here.
         """
-        count = min(place - self._confirmed, max(self._handed, self._lapsed))
+        handed = self._handed
+        reached = handed if handed > self._lapsed else self._lapsed
+        count = place - self._confirmed
+        if count > reached:
+            count = reached
         if count <= 0:
             return
         if self.floors is not None:
             for outgoing in self._entries[:count]:
                 if isinstance(outgoing, Outgoing) and outgoing.stamp:
                     self.floors[outgoing.namespace] = outgoing.stamp
-        if count == self._handed:
+        if count == handed:
             self._confirmedBytes = self._handedBytes
         elif place == self._marked:
             self._confirmedBytes = self._markedBytes
@@ -336,8 +341,8 @@ class Outbox:
             self._confirmedBytes += sum(map(sizeOf, self._entries[:count]))
         del self._entries[:count]
         self._confirmed += count
-        self._handed = max(self._handed - count, 0)
-        self._lapsed = max(self._lapsed - count, 0)
+        self._handed = handed - count if handed > count else 0
+        self._lapsed = self._lapsed - count if self._lapsed > count else 0
         if self._handedBytes < self._confirmedBytes:
             self._handedBytes = self._confirmedBytes
         if self._own and self._own[0] <= self._confirmed:

@@ -28,9 +28,9 @@ _Form = TypeVar("_Form")
 
 
 def _textSize(text: Any) -> int:
-    if not isinstance(text, str):
-        return len(str(text)) if text else 0  # what comes with a connect: about as long as its JSON
-    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+    if isinstance(text, str):
+        return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+    return len(str(text)) if text else 0  # about as long as its JSON
 
 
 class Outgoing:
@@ -74,7 +74,9 @@ class Outgoing:
             self.text = text
             if kind is _EVENT and namespace == "/" and id is None and not self.attachments and text.isascii():
                 self.event = text.encode()
-        self.size = _textSize(self.text) + sum(map(len, self.attachments))
+        self.size = _textSize(self.text)
+        if self.attachments:
+            self.size += sum(map(len, self.attachments))
         #: What was made of it so far; see :meth:`form`.
         self.forms: dict[Hashable, Any] = {}
 

@@ -205,8 +205,9 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
         :return: the rest, which is more than that, or less.
         """
         session, here, end, most = self._session, 0, len(data), self.maxMessagePayloadSize
-        while session is not None and end - here > 5:
-            if data[here + 1] == 254 and end - here > 7:
+        last = end - 6  # where the shortest message could begin
+        while here <= last and session is not None:
+            if data[here + 1] == 254 and here < last - 1:
                 first, _, size, mask = _MEDIUM(data, here)
                 body = here + 8
                 if size < 126:
@@ -217,22 +218,23 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
                 if not 0 <= size < 126:
                     break
             stop = body + size
-            if stop > end or size > most or (first != _TEXT and first != _BINARY):
+            if stop > end or size > most:
                 break
-            payload = data[body:stop]
             if size < _LARGE:
                 # One exclusive or of two numbers: the mask, repeated, and the payload.
                 key = mask * _REPEATED[size] >> _EXCESS[size]
-                plain = (_number(payload, "big") ^ key).to_bytes(size, "big")
+                plain = (_number(data[body:stop], "big") ^ key).to_bytes(size, "big")
             else:
-                plain = create_xor_masker(data[body - 4 : body], size).process(payload)
+                plain = create_xor_masker(data[body - 4 : body], size).process(data[body:stop])
             if first == _TEXT:
                 try:
                     session.textReceived(self, plain)
                 except UnicodeDecodeError:
                     break
-            else:
+            elif first == _BINARY:
                 session.messageReceived(self, plain)
+            else:
+                break
             here = stop
             session = self._session
         return data[here:]

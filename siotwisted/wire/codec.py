@@ -279,10 +279,10 @@ class BaseCodec(ABC):
         form, heads, chunks = self._form, self._heads if transport.framed else (), []
         short = len(heads)
         for outgoing in outgoings:
-            if isinstance(outgoing, Outgoing):
+            if type(outgoing) is bytes and len(outgoing) < short:
+                chunks.append(heads[len(outgoing)] + outgoing)
+            elif isinstance(outgoing, Outgoing):
                 chunks.append(outgoing.forms.get(form) or outgoing.form(form, self._dressMessages))
-            elif type(outgoing) is bytes and len(outgoing) < short:
-                chunks += (heads[len(outgoing)], outgoing)
             elif message := self.ordinary(outgoing):
                 chunks.append(transport.dress(message, True))
             else:

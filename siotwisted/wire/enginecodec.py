@@ -104,16 +104,16 @@ class EngineCodec(BaseCodec):
 
     def eventOf(self, message: str | bytes) -> list[Any] | None:
         """See :meth:`BaseCodec.eventOf`."""
-        if message[:4] == '42["':
+        if isinstance(message, str) and message.startswith('42["'):
             if self.saysOrdinary and not self._parser.due:
-                event: list[Any] = loads(message[2:])  # type: ignore[arg-type]  # it is text, as it begins so
+                event: list[Any] = loads(message[2:])
                 if event[0] not in RESERVED:
                     return event
         return None
 
     def eventOfUTF8(self, text: bytes) -> list[Any] | None:
         """See :meth:`BaseCodec.eventOfUTF8`."""
-        if text[:4] == b'42["':
+        if text.startswith(b'42["'):
             if self.saysOrdinary and not self._parser.due:
                 event = loadsEvent(text[2:])
                 if event is not None and event[0] not in RESERVED:
