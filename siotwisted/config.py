@@ -112,8 +112,9 @@ class Config:
         all that its rooms were sent meanwhile; None for never.
     :param recoveryMiddleware: whether middleware is asked about such a client again.
     :param queueMessages: how many messages may wait for a client.
-    :param queueBytes: how many bytes they may have together, and so how large one may be; what a protocol puts around
-        them does not count. On a stream, as many may be on their way and not confirmed.
+    :param queueBytes: how many bytes they may have together, and so how large one may be, as UTF-8 and as bytes, before
+        a protocol puts anything around them, escapes them or makes them base64. On a stream, as many may be on their
+        way and not confirmed.
     :param closeTimeout: how long the client of a WebSocket may take to answer our goodbye before its connection is cut.
     :param cleanUpNamespaces: whether a namespace that came to be by a pattern is forgotten when its last client leaves.
     :param cookie: a cookie for sessions that begin with a poll; None for none.

@@ -305,8 +305,10 @@ class Connection:
         """
         if not self.joined:
             raise SessionClosed("the client is not in the namespace")
-        place = self.session.send(outgoing, volatile)
-        if place and self.core.handlers.outgoing:
+        if not self.session.send(outgoing, volatile):
+            return 0
+        place = self.session.outbox.last
+        if self.core.handlers.outgoing:
             self.tellOutgoing(outgoingOf(outgoing))
         return place
 

@@ -29,9 +29,11 @@ __all__ = ["Entry", "Outbox"]
 _MANY = 256
 _MUCH = 256 * 1024
 
-#: So many bytes may be handed over and not confirmed: what is lost with a transport is sent again, and a client that
-#: loses each before it has confirmed anything must not be sent ever more.
+#: So many bytes, and packets, may be handed over and not confirmed: what is lost with a transport is sent again, and a
+#: client that loses each before it has confirmed anything must not be sent ever more. Nor may one that confirms nothing
+#: have packets kept for it without end that are next to nothing.
 _WINDOW = 1024 * 1024
+_MOST = 16_384
 #: When messages have filled the queue, so many small packets of the library's own still find room.
 _SPARE = 64
 _SMALL = 1024
@@ -107,7 +109,7 @@ class Outbox:
         #: All that is not confirmed.
         self._entries: list[Queued] = []
         self._acceptedBytes = self._handedBytes = self._confirmedBytes = 0
-        #: The place that :meth:`mark` told last, and how many bytes were handed over by then.
+        #: The place that :meth:`mark` told last, 0 if it is of no use any more, and how many bytes were handed over then.
         self._marked = self._markedBytes = 0
         #: The place of the last that is confirmed; how many after it are handed; and how many were, before they were
         #: handed back.
@@ -165,7 +167,7 @@ class Outbox:
     @property
     def open(self) -> bool:
         """Whether more may be handed over, as far as the limit goes."""
-        return self._handedBytes - self._confirmedBytes < self._window
+        return self._handedBytes - self._confirmedBytes < self._window and self._handed < _MOST
 
     @property
     def pressing(self) -> bool:
@@ -180,11 +182,10 @@ class Outbox:
 
     # In.
 
-    def accept(self, outgoing: Queued) -> int:
+    def accept(self, outgoing: Queued) -> None:
         """
-        Take a message into the queue.
+        Take a message into the queue. Its place is the :attr:`last` then, which most don't ask for.
 
-        :return: its place.
         :raises QueueFull: if it does not fit; nothing changes then.
         """
         entries = self._entries
@@ -193,20 +194,18 @@ class Outbox:
             raise self._full(outgoing)
         entries.append(outgoing)
         self._acceptedBytes = end
-        return self._confirmed + len(entries)
 
-    def acceptVolatile(self, outgoing: Queued) -> int:
+    def acceptVolatile(self, outgoing: Queued) -> None:
         """
         Take a message that is worth nothing later into the queue; otherwise as :meth:`accept`. It is handed over once,
         and forgotten if it was in vain.
         """
-        place = self.accept(outgoing)
+        self.accept(outgoing)
         if self._volatile is None:
             self._volatile = []
-        self._volatile.append(place)
-        return place
+        self._volatile.append(self.last)
 
-    def acceptOwn(self, outgoing: Queued) -> int:
+    def acceptOwn(self, outgoing: Queued) -> None:
         """Take a packet of the library's own, for which there is some more room; otherwise as :meth:`accept`."""
         bytesWaiting = self._acceptedBytes - self._handedBytes + sizeOf(outgoing)
         if self.waiting >= self._maxMessages + _SPARE or bytesWaiting > self._maxBytes + _SPARE * _SMALL:
@@ -214,7 +213,6 @@ class Outbox:
         self._append(outgoing)
         self._ownCount += 1
         self._own.append(self.last)
-        return self.last
 
     def inherit(self, entry: Entry) -> None:
         """Take over a message from another queue, which no limit may keep out."""
@@ -277,7 +275,7 @@ class Outbox:
         self.cut = False
         if stop == start:
             return []
-        if last >= self._handedBytes + most or last >= self._confirmedBytes + self._window:
+        if last >= self._handedBytes + most or last >= self._confirmedBytes + self._window or stop > _MOST:
             stop, last = self._stopOf(most)
             self.cut = stop < len(entries)
             if stop == start:
@@ -289,7 +287,8 @@ class Outbox:
         """How many packets are handed over with a slice that may not hold all, and how many bytes ever were then."""
         entries, stop, last = self._entries, self._handed, self._handedBytes
         end, bound = last + most, self._confirmedBytes + self._window
-        while stop < len(entries) and last < end:  # the packet in which the slice is full belongs to it
+        number = min(len(entries), _MOST)
+        while stop < number and last < end:  # the packet in which the slice is full belongs to it
             size = sizeOf(entries[stop])
             if last + size > bound and stop:  # what may be unconfirmed ends before its bound, unless it is one packet
                 break
@@ -297,7 +296,10 @@ class Outbox:
         return stop, last
 
     def mark(self) -> int:
-        """Where the client is to be asked what it has: the place of the packet that was handed over last."""
+        """
+        Where the client is about to be asked what it has: the place of the packet that was handed over last. Until it
+        is asked again, or its transport fails, its answer takes no adding up.
+        """
         self._marked, self._markedBytes = self.handed, self._handedBytes
         return self._marked
 

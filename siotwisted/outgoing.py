@@ -30,7 +30,9 @@ _Form = TypeVar("_Form")
 def _textSize(text: Any) -> int:
     if isinstance(text, str):
         return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
-    return len(str(text)) if text else 0  # about as long as its JSON
+    if isinstance(text, bytes):
+        return len(text)
+    return len(str(text)) if text else 0
 
 
 class Outgoing:
@@ -46,8 +48,9 @@ class Outgoing:
     :ivar data: the data itself; None if it is a list of text and whole numbers, which the text says as well.
     :ivar event: the same text as bytes, if it is ASCII and that of an event of the root namespace that wants no answer,
         as nearly all packets are; ``b""`` for any other.
-    :ivar size: how many bytes it has for limits, whatever a codec makes of it: those of the text in UTF-8, and those of
-        the attachments.
+    :ivar size: how many bytes it has for limits, whatever a codec makes of it: those of the text in UTF-8 or of the
+        bytes that it is, those of the attachments, and those of the namespace, if that is not the root. What comes with
+        a connect or a refusal is estimated.
     :ivar stamp: its number among all that clients may ask for again when they are back; 0 for no such.
     :raises siotwisted.errors.EncodeError: from the constructor, if JSON can't hold the data.
     """
@@ -77,6 +80,8 @@ class Outgoing:
         self.size = _textSize(self.text)
         if self.attachments:
             self.size += sum(map(len, self.attachments))
+        if namespace != "/":
+            self.size += len(namespace)
         #: What was made of it so far; see :meth:`form`.
         self.forms: dict[Hashable, Any] = {}
 

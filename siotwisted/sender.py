@@ -29,9 +29,10 @@ from siotwisted.wire.codec import BaseCodec
 
 __all__ = ["Sender", "SenderOwner"]
 
-#: How many bytes are written to a stream at once, before it is asked again whether it takes more.
+#: About how many bytes are written to a stream at once, before it is asked again whether it takes more.
 _SLICE = 65536
-#: How many bytes an answer to a poll has at most, unless one packet has more.
+#: About how many bytes an answer to a poll has at most, unless one packet has more: as many of its packets, whatever
+#: the codec makes of them.
 _ANSWER = 1024 * 1024
 
 
@@ -121,13 +122,14 @@ class Sender(ABC):
 
     # What the application asks for.
 
-    def send(self, outgoing: Queued, volatile: bool = False) -> int:
+    def send(self, outgoing: Queued, volatile: bool = False) -> bool:
         """
         Accept a message: it leaves at the end of this turn of the reactor, or when the client is there to take it; at
         once if a full queue has to make room for it, and can.
 
         :param volatile: forget it, rather than to keep it for a client that can't take it now.
-        :return: its place among all that the session has accepted; 0 if it was volatile and is forgotten.
+        :return: whether it is accepted: only what is volatile may be forgotten at once. Then its place among all that
+            the session has accepted is ``outbox.last``.
         :raises SessionClosed: if the session has ended.
         :raises siotwisted.errors.QueueFull: if too much waits already.
         :raises siotwisted.errors.UnsupportedByClient: if the client's generation has no words for it.
@@ -138,28 +140,29 @@ class Sender(ABC):
         ordinary = outgoing.event if isinstance(outgoing, Outgoing) else outgoing
         if not (ordinary and codec.saysOrdinary):
             outgoing = outgoingOf(outgoing)
-            codec.said(outgoing)
+            codec.said(outgoing)  # which finds out whether there are words for it
         if volatile:
             try:
                 if self.transport is not None and self.transport.ready and outbox.open:
-                    return self._accept(outbox.acceptVolatile, outgoing)
+                    self._accept(outbox.acceptVolatile, outgoing)
+                    return True
             except QueueFull:
                 pass
             outbox.dropped += 1
-            return 0
+            return False
         try:
-            place = outbox.accept(outgoing)
+            outbox.accept(outgoing)
         except QueueFull:
-            place = self._acceptMore(outgoing)
+            self._acceptMore(outgoing)
         if not self._flushing:
             self._flushing = True
             self._registry.flushSoon(self)
-        return place
+        return True
 
-    def _acceptMore(self, outgoing: Queued) -> int:
+    def _acceptMore(self, outgoing: Queued) -> None:
         """The queue is full."""
         try:
-            return self._accept(self.outbox.accept, outgoing)
+            self._accept(self.outbox.accept, outgoing)
         except QueueFull:
             if not self._overflowing:
                 self._overflowing = True
@@ -170,7 +173,7 @@ class Sender(ABC):
         """Accept a packet of the library's own; otherwise as :meth:`send`."""
         if self.closed:
             raise SessionClosed("the session has ended")
-        if self.codec.said(outgoing):  # else the client's generation has no need of it
+        if any(self.codec.said(outgoing)):  # else the client's generation has no need of it
             self._accept(self.outbox.acceptOwn, outgoing)
 
     def inherit(self, entries: Sequence[Entry]) -> list[Entry]:
@@ -198,7 +201,7 @@ class Sender(ABC):
         """
         Wait until the client is known to have a message.
 
-        :param place: where the message is, as :meth:`send` said.
+        :param place: where the message is; see :meth:`send`.
         :return: fires when the client has it; fails with :exc:`~siotwisted.errors.DeliveryFailed` if that can't be
             known any more.
         """
@@ -209,21 +212,20 @@ class Sender(ABC):
             self.outbox.watch(place, waiting)
         return waiting
 
-    def _accept(self, accept: Callable[[Queued], int], outgoing: Queued) -> int:
+    def _accept(self, accept: Callable[[Queued], None], outgoing: Queued) -> None:
         """
         Accept a packet, and have it sent.
 
         If the queue is full, a stream that takes bytes takes them now: one turn may bring more than a queue holds.
         """
         try:
-            place = accept(outgoing)
+            accept(outgoing)
         except QueueFull:
             if self.transport is None or not self.transport.streaming:
                 raise
             self.flush()
-            place = accept(outgoing)
+            accept(outgoing)
         self._scheduleFlush()
-        return place
 
     # Bytes out.
 

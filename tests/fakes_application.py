@@ -95,7 +95,7 @@ class FakeSession:
         """The client has all up to this place."""
         self.outbox.confirm(place)
 
-    def send(self, queued: Queued, volatile: bool = False) -> int:
+    def send(self, queued: Queued, volatile: bool = False) -> bool:
         """Accept a packet."""
         outgoing = outgoingOf(queued)
         if self.closed:
@@ -107,7 +107,8 @@ class FakeSession:
         self.sent.append(tuple(outgoing.packet))
         self.volatile.append(volatile)
         self.outgoings.append(outgoing)
-        return self.outbox.accept(outgoing)
+        self.outbox.accept(outgoing)
+        return True
 
     def close(self, reason: Reason) -> None:
         """End it."""

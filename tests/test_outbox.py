@@ -48,7 +48,9 @@ class QueueTests(SynchronousTestCase):
         """What was accepted is taken, in order and once, and has its place."""
         outbox = Outbox(10, 100)
         messages = [message(7) for _ in range(3)]
-        self.assertEqual([outbox.accept(each) for each in messages], [1, 2, 3])
+        for place, each in enumerate(messages, 1):
+            outbox.accept(each)
+            self.assertEqual(outbox.last, place)
         self.assertEqual(outbox.waiting, 3)
         self.assertEqual(outbox.take(), messages)
         self.assertEqual((outbox.waiting, outbox.handed, outbox.take()), (0, 3, []))
@@ -121,7 +123,7 @@ class QueueTests(SynchronousTestCase):
 
     def test_namespacesOfOwn(self) -> None:
         """Not those of the library's own packets: a client that joins and leaves in a row has nothing to lose there."""
-        outbox = Outbox(5, 5)
+        outbox = Outbox(5, 10)
         for name in ("/a", "/b"):
             outbox.acceptOwn(Outgoing(Packet(Kind.CONNECT, None, name)))
             self.assertEqual(outbox.namespaces(), set())
@@ -181,6 +183,23 @@ class SliceTests(SynchronousTestCase):
         outbox.confirm(2)
         self.assertEqual(len(outbox.slice(100)), 1)
         self.assertFalse(outbox.open)
+
+    def test_windowOfMany(self) -> None:
+        """No more packets are handed over than 16,384 that are unconfirmed, however small they are."""
+        outbox = Outbox(100, 100)
+        for _ in range(16_384 // 64):
+            for _ in range(64):
+                outbox.accept(message(0))
+            self.assertEqual(len(outbox.slice(100)), 64)
+        self.assertEqual((outbox.open, outbox.cut), (False, False))
+        outbox.accept(message(0))
+        outbox.acceptOwn(own())
+        self.assertEqual((outbox.slice(100), outbox.takeAlone(), outbox.cut), ([], None, True))
+        outbox.confirm(1)
+        self.assertTrue(outbox.open)
+        self.assertEqual((len(outbox.slice(100)), len(outbox.slice(100)), outbox.waiting), (1, 0, 1))
+        outbox.handBack()
+        self.assertEqual((len(outbox.slice(10**9)), outbox.waiting), (16_384, 1))
 
     def test_kept(self) -> None:
         """What is handed over comes back as it was: the data of an event, too, however deep, and whatever is in it."""
@@ -307,8 +326,9 @@ class ConfirmTests(SynchronousTestCase):
         """Who waits for a message is told when it is confirmed, in order, whatever the order of asking."""
         outbox = Outbox(10, 100)
         told: list[int] = []
-        places = [outbox.accept(message(1)) for _ in range(3)]
-        for place in reversed(places):
+        for _ in range(3):
+            outbox.accept(message(1))
+        for place in (3, 2, 1):
             waiting: Deferred[None] = Deferred()
             waiting.addCallback(partial(lambda place, _: told.append(place), place))
             outbox.watch(place, waiting)
@@ -428,7 +448,8 @@ class Books(RuleBasedStateMachine):
             except QueueFull:
                 return
             raise AssertionError("there was no room")
-        place = accept(outgoing)
+        accept(outgoing)
+        place = self.outbox.last
         self.accepted.append(outgoing)
         self.sizes.append(size)
         assert place == len(self.accepted)
@@ -564,6 +585,7 @@ class Books(RuleBasedStateMachine):
         assert outbox.waiting == len(self.accepted) - self.handed
         assert outbox.open == (sum(self.sizes[self.confirmed : self.handed]) < 20)
         assert outbox._acceptedBytes - outbox._handedBytes == sum(self.sizes[self.handed :])
+        assert outbox._handedBytes - outbox._confirmedBytes == sum(self.sizes[self.confirmed : self.handed])
         assert [place for place, each in self.watched.items() if each.called] == [
             place for place in self.watched if place <= self.confirmed
         ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from siotwisted.errors import EncodeError
-from siotwisted.outgoing import Outgoing
+from siotwisted.outgoing import Outgoing, sizeOf
 from siotwisted.packets import Kind, Packet
 
 
@@ -23,6 +23,26 @@ class OutgoingTests(SynchronousTestCase):
         self.assertEqual(Outgoing(Packet(Kind.JSON, "x")).text, '"x"')
         for kind in (Kind.MESSAGE, Kind.HEARTBEAT, Kind.OPEN, Kind.CLOSE):
             self.assertEqual(Outgoing(Packet(kind, "x")).text, "x")
+
+    def test_size(self) -> None:
+        """Its size is that of its text as UTF-8, or of the bytes that it is, with attachments and namespace."""
+        both = '["a",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]'
+        for kind, data, size in (
+            (Kind.EVENT, ["a", 1], len('["a",1]')),
+            (Kind.EVENT, ["é"], len('["é"]') + 1),
+            (Kind.EVENT, ["a", b"xyz", b"12"], len(both) + 5),
+            (Kind.MESSAGE, "é", 2),
+            (Kind.MESSAGE, "", 0),
+            (Kind.MESSAGE, "\ud800", 3),
+            (Kind.MESSAGE, b"\0" * 1000, 1000),
+            (Kind.DISCONNECT, None, 0),
+        ):
+            outgoing = Outgoing(Packet(kind, data))
+            self.assertEqual((outgoing.size, sizeOf(outgoing)), (size, size), data)
+            self.assertEqual(Outgoing(Packet(kind, data, "/chat")).size, size + 5)
+        self.assertEqual([sizeOf(said) for said in (b'["a"]', "abc")], [5, 3])
+        self.assertEqual(Outgoing.ofEvent(b'["a"]').size, 5)
+        self.assertGreater(Outgoing(Packet(Kind.ERROR, {"message": "x" * 100})).size, 100)
 
     def test_notJSON(self) -> None:
         """What JSON can't hold fails at once, in the caller."""

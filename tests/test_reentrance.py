@@ -159,7 +159,8 @@ class PingTests(FenceCase):
         """If its answer has the application close the session, the client has its own answer before the end."""
         session, socket = self.come(ENGINEIO_3, EngineSocket)
         self.patch(socket, "ping", lambda place: session.pongReceived(socket, place))
-        place = session.send(event("a"))
+        session.send(event("a"))
+        place = session.outbox.last
         self.turn()
         session.watch(place).addCallback(lambda _: session.close(Reason.SERVER_DISCONNECT))
         socket.receive("2")

@@ -73,6 +73,11 @@ class FenceCase(SessionCase):
         transport.writes.clear()
         return session, transport
 
+    def watched(self, session: Session, outgoing: Outgoing) -> Deferred[None]:
+        """Send a packet that somebody wants to know of."""
+        session.send(outgoing)
+        return session.watch(session.outbox.last)
+
     def assertHas(self, session: Session, confirmed: int, pending: int) -> None:
         """So many messages are confirmed, and of so many nothing is known."""
         self.assertEqual((session.outbox.confirmed, session.outbox.pending), (confirmed, pending))
@@ -407,7 +412,7 @@ class PingTests(FenceCase):
         self.assertEqual(len(self.socket.pings), 1)
         self.session.pongReceived(self.socket, self.socket.pings[0])
         self.assertHas(self.session, 256, 0)
-        waiting = self.session.watch(self.session.send(event("a")))
+        waiting = self.watched(self.session, event("a"))
         self.turn()
         self.session.pongReceived(self.socket, self.socket.pings[1])
         self.assertIsNone(self.successResultOf(waiting))
@@ -521,7 +526,7 @@ class EarlyTests(FenceCase):
     def test_deliver(self) -> None:
         """Whoever waits for one message has the client asked, behind it."""
         session, stream = self.come(SOCKETIO_06, FakeStream)
-        waiting = session.watch(session.send(Outgoing(messagePacket("a"))))
+        waiting = self.watched(session, Outgoing(messagePacket("a")))
         self.turn()
         self.assertEqual(received(stream), ["a", "1"])
         self.assertNoResult(waiting)
@@ -532,7 +537,7 @@ class EarlyTests(FenceCase):
         """If it is being asked already, it is asked again when it has answered."""
         session, stream = self.come(SOCKETIO_06, FakeStream)
         self.clock.advance(10)
-        waiting = session.watch(session.send(Outgoing(messagePacket("a"))))
+        waiting = self.watched(session, Outgoing(messagePacket("a")))
         self.turn()
         self.assertEqual(received(stream), ["1", "a"])
         echo(stream)
@@ -544,7 +549,7 @@ class EarlyTests(FenceCase):
     def test_codecFails(self) -> None:
         """A codec that fails ends the session, and nobody is asked."""
         session, stream = self.come(SOCKETIO_06, FakeStream)
-        session.watch(session.send(Outgoing(messagePacket("a")))).addErrback(lambda _: None)
+        self.watched(session, Outgoing(messagePacket("a"))).addErrback(lambda _: None)
 
         def fail(chunks: object, binary: bool = False) -> None:
             raise ZeroDivisionError
@@ -630,8 +635,8 @@ class VolatileTests(FenceCase):
     options: ClassVar[dict[str, Any]] = {"queueBytes": 100}
 
     def volatile(self, session: Session, text: str) -> int:
-        """Send it."""
-        return session.send(Outgoing(messagePacket(text)), volatile=True)
+        """Send it, and tell its place."""
+        return session.outbox.last if session.send(Outgoing(messagePacket(text)), volatile=True) else 0
 
     def test_dropped(self) -> None:
         """It is counted as dropped, and has no place, if the client is not there, or does not read, or answer."""

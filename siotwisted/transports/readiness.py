@@ -42,8 +42,9 @@ class MemberTransport(Server):
 
     def __init__(self, readySet: ReadySet, *accepted: Any) -> None:
         self.readySet = readySet
-        # Attributes that come later would not find room in the table of names that all connections share, and each
-        # would get a table of its own; and what a class has is found more slowly than what an object has.
+        # Attributes that come later, before its end, would not find room in the table of names that all connections
+        # share, and each would get a table of its own. And what a class has is found more slowly than what an object
+        # has.
         self.dataBuffer, self.offset, self.disconnecting = b"", 0, 0
         self.producer, self.streamingProducer, self.producerPaused = None, False, False
         super().__init__(*accepted)

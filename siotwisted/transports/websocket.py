@@ -60,7 +60,8 @@ _SHORT, _MEDIUM = (struct.Struct(format).unpack_from for format in ("!BBI", "!BB
 _number = int.from_bytes
 #: For a message of so many bytes, what makes of a mask as many of it as it takes, one behind the other; and how many
 #: bits those are too many.
-_REPEATED = [sum(1 << 32 * place for place in range(size + 3 >> 2)) for size in range(_LARGE)]
+_ONES = [sum(1 << 32 * place for place in range(times)) for times in range(_LARGE // 4 + 1)]
+_REPEATED = [_ONES[size + 3 >> 2] for size in range(_LARGE)]
 _EXCESS = [-size % 4 * 8 for size in range(_LARGE)]
 #: The first bytes of masked close frames without and with a code, by their length, the codes that say nothing but that
 #: the client leaves, and our answer (RFC 6455, sections 5.5.1 and 7.4.1).
@@ -218,7 +219,7 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
                 if not 0 <= size < 126:
                     break
             stop = body + size
-            if stop > end or size > most:
+            if stop > end or size > most or (first != _TEXT and first != _BINARY):
                 break
             if size < _LARGE:
                 # One exclusive or of two numbers: the mask, repeated, and the payload.
@@ -231,10 +232,8 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
                     session.textReceived(self, plain)
                 except UnicodeDecodeError:
                     break
-            elif first == _BINARY:
-                session.messageReceived(self, plain)
             else:
-                break
+                session.messageReceived(self, plain)
             here = stop
             session = self._session
         return data[here:]

@@ -301,7 +301,10 @@ class BaseCodec(ABC):
     def _say(self, outgoing: Outgoing) -> str | Sequence[str | bytes]:
         try:
             messages = self.messages(outgoing)
-        except EncodeError as error:  # the data itself is sound, or there would be no Outgoing
+            for each in messages:
+                if isinstance(each, str) and not each.isascii():
+                    each.encode("utf-8")  # a codec of somebody else's may have written what that can't carry
+        except (EncodeError, UnicodeEncodeError) as error:  # the data itself is sound, or there would be no Outgoing
             raise UnsupportedByClient(str(error)) from error
         # No tuple for the usual one: what is kept for each message until its client has it, text, bytes and numbers, is
         # nothing that the garbage collector has to look at.

@@ -124,10 +124,10 @@ class StreamTests(ServerCase):
         self.assertEqual((waiting, size), (outbox.waiting, outbox.waiting * more))
         self.assertLessEqual(size, 1_000_000)
         self.assertGreater(size + more, 1_000_000)
-        # All that a message has beside its text is the same in another one of five digits.
-        beside, left = more - len(accepted[0]), 1_000_000 - size
-        self.assertEqual(refusal(connection, "r" * (left - beside + 1)), (waiting, size, left + 1))
-        accepted.append("f" * (left - beside))
+        self.assertEqual(more, len(accepted[0]))
+        left = 1_000_000 - size
+        self.assertEqual(refusal(connection, "r" * (left + 1)), (waiting, size, left + 1))
+        accepted.append("f" * left)
         connection.send(accepted[-1])
         self.assertEqual(refusal(connection, "y")[:2], (waiting + 1, 1_000_000))
         self.assertEqual(books(self.sio)[0], len(accepted))

@@ -14,12 +14,19 @@ from tests.transports.sockets import MAX_PAYLOAD, Alone
 from tests.websocketpeer import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, clientFrame, framed
 from tests.wire import checks
 
+
+def _whole(size: int) -> str:
+    """A frame of Socket.IO 0.6 that has so many bytes with all that is around its text."""
+    return framed("x" * (size - len(framed("x" * size)) + size))
+
+
 #: What clients say, and what they may not say.
 _MESSAGES = st.one_of(
     st.text(max_size=200).map(lambda text: framed(text).encode("utf-8", "surrogatepass")),
     st.sampled_from([110, 125, 126, 1_536, MAX_PAYLOAD - 20, MAX_PAYLOAD]).map(
         lambda size: framed("x" * size).encode()
     ),
+    st.sampled_from([*range(124, 130), *range(1_532, 1_539)]).map(lambda size: _whole(size).encode()),
     st.sampled_from([b"", b"\xff", "~m~1~m~ä".encode()[:-1], b"~h~", b"~m~9~m~x", framed("~h~1").encode()]),
     st.binary(max_size=40),
 )

@@ -350,6 +350,7 @@ class ReadySetTests(TestCase):
         transport.write(b"x" * 20_000_000)
         while not transport.offset:
             await self._turn()
+        transport.loseConnection()
         self.assertEqual(set(vars(transport)), begun)
         transport.unregisterProducer()
         transport.abortConnection()

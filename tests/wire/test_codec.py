@@ -176,6 +176,19 @@ class CodecTests(SynchronousTestCase):
         self.assertEqual(list(SIOCodec(self.session).said(outgoing)), ["~m~1~m~♥"])
         self.assertFalse(self.codec.said(Outgoing(Packet(Kind.NOOP))))
 
+    def test_notUTF8(self) -> None:
+        """What a codec writes that UTF-8 can't carry is found out before it is accepted."""
+
+        class Careless(LineCodec):
+            """A codec that does not escape."""
+
+            def encode(self, outgoing: Outgoing) -> str:
+                """As it is."""
+                return f"{outgoing.text}\n"
+
+        self.assertRaises(UnsupportedByClient, Careless(self.session).said, Outgoing(messagePacket("\ud800")))
+        self.assertEqual(list(Careless(self.session).said(Outgoing(messagePacket("é")))), ["é\n"])
+
     def test_unwritable(self) -> None:
         """A packet that a codec can't write has no words: its client's generation lacks the words, each time."""
 

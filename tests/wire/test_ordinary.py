@@ -30,6 +30,7 @@ from siotwisted.wire.sio06 import SIOCodec, frame
 from siotwisted.wire.sio06streaming import SIOStreamingCodec
 from siotwisted.wire.sio09 import SocketIO09Codec
 from siotwisted.wire.sio45 import RESERVED
+from siotwisted.wire.websocketframe import frame as frameOf
 from tests.wire import checks
 
 CODECS: tuple[type[BaseCodec], ...] = (
@@ -194,6 +195,18 @@ class ReadTests(SynchronousTestCase):
         self.assertIsNone(codec.eventIn("~m~1~m~a", True))
 
 
+class Framed(checks.Transport):
+    """One that carries plain frames."""
+
+    def __init__(self, *options: Any) -> None:
+        super().__init__(*options)
+        self.framed = True
+
+    def dress(self, data: str | bytes, text: bool = False) -> bytes:
+        """A frame."""
+        return frameOf(data, text)
+
+
 class WriteTests(SynchronousTestCase):
     """What leaves."""
 
@@ -235,6 +248,23 @@ class WriteTests(SynchronousTestCase):
             if said and kind is not SIOCodec:
                 self.assertTrue(codec.ordinary(b'["a",1]'))
             self.assertEqual(codec.saysOrdinary, kind in QUICK)
+
+    def test_framed(self) -> None:
+        """In plain frames, an event of any length is the frame of its message."""
+        for kind in (each for each in CODECS if each in QUICK):
+            codec, _ = made(kind)
+            carrier = Framed("t", True, True)
+            codec.makeConnection(carrier)
+            for size in (*range(110, 135), *range(2_030, 2_060), 70_000):
+                event = b'["a","%b"]' % (b"x" * (size - 8))
+                message = codec.ordinary(event)
+                if message:
+                    codec.send([event])
+                    codec.send([event] * 2)
+                    codec.sendAlone(event)
+                    written = [b"".join(chunks) for chunks in carrier.writes[-3:]]
+                    self.assertEqual(written, [frameOf(message, True) * times for times in (1, 2, 1)], (kind, size))
+            self.assertTrue(carrier.writes or kind is SIOCodec)
 
     def test_manyNames(self) -> None:
         """However many names there are, few are remembered."""
