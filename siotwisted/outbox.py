@@ -109,7 +109,8 @@ class Outbox:
         #: All that is not confirmed.
         self._entries: list[Queued] = []
         self._acceptedBytes = self._handedBytes = self._confirmedBytes = 0
-        #: The place that :meth:`mark` told last, 0 if it is of no use any more, and how many bytes were handed over then.
+        #: The place that :meth:`mark` told last, or 0 if that is of no use any more; and how many bytes were handed
+        #: over by then.
         self._marked = self._markedBytes = 0
         #: The place of the last that is confirmed; how many after it are handed; and how many were, before they were
         #: handed back.
