@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from twisted.internet.base import DelayedCall
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -79,6 +80,18 @@ class ServerAsksTests(LivenessCase):
     """Clients 3.x and 4.x are asked, on polls and on WebSockets."""
 
     dialect = ENGINEIO_4
+
+    def test_sooner(self) -> None:
+        """
+        A deadline that comes nearer has one alarm, in time. It is not looked for among those of all clients, as Twisted
+        would do to move it.
+        """
+        session, _ = self.socket()
+        self.patch(DelayedCall, "reset", None)
+        for seconds in (100, 7, 50, 3):
+            session._liveness.wakeIn(seconds)
+        (alarm,) = self.clock.getDelayedCalls()
+        self.assertEqual(alarm.getTime() - self.clock.seconds(), 3)
 
     def test_socket(self) -> None:
         """An interval after each answer the next question is due."""
