@@ -131,11 +131,13 @@ class Client:
         self.session = session
         self.connections: dict[str, Connection] = {}
         self._directory = directory
-        self._joining: dict[str, _Joining] = {}
+        #: The namespaces that it is about to join, while there is one.
+        self._joining: dict[str, _Joining] | None = None
         #: Namespaces that it was told to leave, as what it sent before it knew may still come.
         self._left: set[str] | None = None
-        #: The connections that it had last, by namespace: to whom belongs what its session has not delivered.
-        self._latest: dict[str, Connection] = {}
+        #: The connections that it had last, by namespace, of those that it has left: to whom belongs what its session
+        #: has not delivered.
+        self._latest: dict[str, Connection] | None = None
 
     # What its session tells.
 
@@ -162,7 +164,7 @@ class Client:
     def ended(self, reason: Reason) -> None:
         """The session has ended."""
         self._directory.arrivals.discard(self)
-        for name in list(self._joining):
+        for name in list(self._joining or ()):
             self._abandon(name)
         for connection in list(self.connections.values()):
             self.leave(connection, reason)
@@ -173,7 +175,7 @@ class Client:
 
         Connections know their client: both would have to wait for the garbage collector.
         """
-        latest, self._latest = self._latest, {}
+        latest, self._latest = self._latest or {}, None
         for name, connection in latest.items():
             mine = [entry for entry in entries if entry.outgoing.namespace == name]
             self._directory.absences.settle(connection, reason, mine, floors.get(name, 0))
@@ -185,11 +187,21 @@ class Client:
         name = connection.core.name
         if self.connections.get(name) is connection:
             del self.connections[name]
-            self._joining.pop(name, None)
+            self._remember(name, connection)
+            self._arrived(name)
             if name == _ROOT:
-                self.session.listener = None
+                self.session.listener = self.session.member = None
             connection.left(reason)
             self._directory.vacated(connection.core)
+
+    def _remember(self, name: str, connection: Connection) -> None:
+        """Have it told, in the end, what was not delivered of what it sent."""
+        if self._latest is None:
+            self._latest = {}
+        elif len(self._latest) >= _MOST:
+            needed = self.session.outbox.namespaces()
+            self._latest = {each: latest for each, latest in self._latest.items() if each in needed}
+        self._latest[name] = connection
 
     def dismiss(self, connection: Connection) -> None:
         """Tell the client that it has left this namespace. It is refused if it is just about to join."""
@@ -290,10 +302,13 @@ class Client:
     def _join(self, name: str, auth: Any) -> None:
         if self._left is not None:
             self._left.discard(name)
-        if len(self.connections) + len(self._joining) >= _MOST:
+        if len(self.connections) + len(self._joining or ()) >= _MOST:
             self._refuse(name, "too many namespaces")
             return
-        joining = self._joining[name] = _Joining()
+        joining = _Joining()
+        if self._joining is None:
+            self._joining = {}
+        self._joining[name] = joining
         found = self._directory.find(name, auth)
         if found is None or isinstance(found, Deferred) or found.handlers.middleware:
             Deferred.fromCoroutine(self._decide(name, auth, joining, found))
@@ -345,7 +360,7 @@ class Client:
             if refusal is None and joining.connection is not None:
                 self._accept(name, joining, joining.connection)
             else:
-                del self._joining[name]
+                self._arrived(name)
                 joining.over = True
                 self._refuse(name, *(refusal.message, refusal.data) if refusal else ("internal error",))
         if joining.connection is not None and not joining.connection.joined:
@@ -418,10 +433,6 @@ class Client:
         if joining.absence is not None and not absences.lasts(joining.absence):
             self.session.close(Reason.TRANSPORT_ERROR)  # it can't have all any more: it comes again, as a new one
             return
-        if len(self._latest) >= _MOST:
-            needed = self.connections.keys() | self.session.outbox.namespaces()
-            self._latest = {name: each for name, each in self._latest.items() if name in needed}
-        self._latest[name] = connection
         welcome = {"sid": connection.id}
         if connection.pid is not None:
             welcome["pid"] = connection.pid
@@ -450,8 +461,8 @@ class Client:
             self._enter(connection)
         while joining.held and connection.connected:
             self._deliver(connection, joining.held.take())
-        if self._joining.get(name) is joining:
-            del self._joining[name]
+        if self._joining and self._joining.get(name) is joining:
+            self._arrived(name)
             if name == _ROOT:
                 connection.listen()
 
@@ -462,9 +473,17 @@ class Client:
         connection.entered()
         connection.core.handlers.tell("connect", connection)
 
+    def _arrived(self, name: str) -> _Joining | None:
+        """It is not on its way there any more, if it was."""
+        joining = self._joining.pop(name, None) if self._joining else None
+        if not self._joining:
+            self._joining = None
+        return joining
+
     def _abandon(self, name: str) -> None:
         """The client leaves before it has joined: whoever still thinks about it need not."""
-        joining = self._joining.pop(name)
+        joining = self._arrived(name)
+        assert joining is not None
         joining.over = True
         if joining.connection is not None and not joining.connection.joined:
             joining.connection.joined = False

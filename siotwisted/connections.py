@@ -5,7 +5,6 @@ What handlers hold in their hands: a connection, which is one client in one name
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -337,7 +336,7 @@ class Connection:
         """
         self.identity, self.pid = identity, pid
         keys = (("identity", identity), ("pid", pid))
-        self.keys = [(kind, self.core.name, key) for kind, key in keys if key is not None]
+        self.keys = tuple([(kind, self.core.name, key) for kind, key in keys if key is not None])
 
     def recover(self, absence: Absence[Connection]) -> None:
         """Be what it was before it was away."""
@@ -384,7 +383,8 @@ class Connection:
 
     def listen(self) -> None:
         """Hear the session's events at once, unless somebody is asked about them before."""
-        self.session.listener = partial(self.core.handlers.heard, self) if self._middleware is None else None
+        session = self.session
+        session.listener, session.member = (self.core.handlers, self) if self._middleware is None else (None, None)
 
     def received(self, packet: Packet) -> None:
         """The client sent an event or a message."""

@@ -77,15 +77,14 @@ class Outbox:
     """
 
     __slots__ = (
-        "_acceptedBytes",
+        "_bytesHanded",
+        "_bytesMarked",
+        "_bytesWaiting",
         "_confirmed",
-        "_confirmedBytes",
         "_entries",
         "_handed",
-        "_handedBytes",
         "_lapsed",
         "_marked",
-        "_markedBytes",
         "_maxBytes",
         "_maxMessages",
         "_much",
@@ -108,10 +107,12 @@ class Outbox:
         self._much = min(_MUCH, maxBytes // 4 + 1)
         #: All that is not confirmed.
         self._entries: list[Queued] = []
-        self._acceptedBytes = self._handedBytes = self._confirmedBytes = 0
-        #: The place that :meth:`mark` told last, or 0 if that is of no use any more; and how many bytes were handed
-        #: over by then.
-        self._marked = self._markedBytes = 0
+        #: The bytes of those that are handed over, and of those that are not. Small numbers are no objects of their own,
+        #: so that most recipients of a broadcast have none to look at.
+        self._bytesHanded = self._bytesWaiting = 0
+        #: The place that :meth:`mark` told last, or 0 if that is of no use any more; and the bytes up to it that are not
+        #: confirmed.
+        self._marked = self._bytesMarked = 0
         #: The place of the last that is confirmed; how many after it are handed; and how many were, before they were
         #: handed back.
         self._confirmed = self._handed = self._lapsed = 0
@@ -168,7 +169,7 @@ class Outbox:
     @property
     def open(self) -> bool:
         """Whether more may be handed over, as far as the limit goes."""
-        return self._handedBytes - self._confirmedBytes < self._window and self._handed < _MOST
+        return self._bytesHanded < self._window and self._handed < _MOST
 
     @property
     def pressing(self) -> bool:
@@ -176,7 +177,7 @@ class Outbox:
         Whether the client should be asked what it has, rather than when its next sign of life is due: much is handed
         over and not confirmed, or somebody waits to know.
         """
-        if self._handed >= _MANY or self._handedBytes - self._confirmedBytes >= self._much:
+        if self._handed >= _MANY or self._bytesHanded >= self._much:
             return True
         watchers = self._watchers
         return watchers is not None and bool(watchers) and watchers[0][0] <= self.handed
@@ -190,11 +191,11 @@ class Outbox:
         :raises QueueFull: if it does not fit; nothing changes then.
         """
         entries = self._entries
-        end = self._acceptedBytes + (outgoing.size if isinstance(outgoing, Outgoing) else len(outgoing))
-        if len(entries) - self._handed >= self._maxMessages or end - self._handedBytes > self._maxBytes:
+        waiting = self._bytesWaiting + (outgoing.size if isinstance(outgoing, Outgoing) else len(outgoing))
+        if len(entries) - self._handed >= self._maxMessages or waiting > self._maxBytes:
             raise self._full(outgoing)
         entries.append(outgoing)
-        self._acceptedBytes = end
+        self._bytesWaiting = waiting
 
     def acceptVolatile(self, outgoing: Queued) -> None:
         """
@@ -208,8 +209,8 @@ class Outbox:
 
     def acceptOwn(self, outgoing: Queued) -> None:
         """Take a packet of the library's own, for which there is some more room; otherwise as :meth:`accept`."""
-        bytesWaiting = self._acceptedBytes - self._handedBytes + sizeOf(outgoing)
-        if self.waiting >= self._maxMessages + _SPARE or bytesWaiting > self._maxBytes + _SPARE * _SMALL:
+        waiting = self._bytesWaiting + sizeOf(outgoing)
+        if self.waiting >= self._maxMessages + _SPARE or waiting > self._maxBytes + _SPARE * _SMALL:
             raise self._full(outgoing)
         self._append(outgoing)
         self._ownCount += 1
@@ -227,11 +228,12 @@ class Outbox:
 
     def _append(self, outgoing: Queued) -> None:
         self._entries.append(outgoing)
-        self._acceptedBytes += sizeOf(outgoing)
+        self._bytesWaiting += sizeOf(outgoing)
 
     def _full(self, outgoing: Queued) -> QueueFull:
-        waiting = self._acceptedBytes - self._handedBytes
-        return QueueFull(f"{self.waiting} messages of {waiting} bytes wait, and this one has {sizeOf(outgoing)}")
+        return QueueFull(
+            f"{self.waiting} messages of {self._bytesWaiting} bytes wait, and this one has {sizeOf(outgoing)}"
+        )
 
     def watch(self, place: int, waiting: Deferred[None]) -> None:
         """Fire this when the message at this place is confirmed; at once, if it is so already."""
@@ -246,9 +248,10 @@ class Outbox:
 
     def take(self) -> list[Queued]:
         """All that waits, in order; it is handed over with that."""
-        stop = len(self._entries)
-        start, self._handed, self._handedBytes = self._handed, stop, self._acceptedBytes
-        return self._entries[start:stop]
+        start, self._handed = self._handed, len(self._entries)
+        self._bytesHanded += self._bytesWaiting
+        self._bytesWaiting = 0
+        return self._entries[start:]
 
     def takeAlone(self) -> Queued | None:
         """
@@ -261,47 +264,48 @@ class Outbox:
         stop = len(entries)
         if stop - self._handed != 1 or stop >= _MANY or self._watchers:
             return None
-        last = self._acceptedBytes
-        if last - self._confirmedBytes >= self._much:
+        handed = self._bytesHanded + self._bytesWaiting
+        if handed >= self._much:
             return None
-        self._handed, self._handedBytes = stop, last
+        self._handed, self._bytesHanded, self._bytesWaiting = stop, handed, 0
         return entries[-1]
 
     def slice(self, most: int) -> list[Queued]:
         """
         As :meth:`take`, but only whole packets until they have ``most`` bytes, but no more than may be unconfirmed.
         """
-        entries, start = self._entries, self._handed
-        stop, last = len(entries), self._acceptedBytes
+        entries, start, waiting = self._entries, self._handed, self._bytesWaiting
+        stop, handed = len(entries), self._bytesHanded + waiting
         self.cut = False
         if stop == start:
             return []
-        if last >= self._handedBytes + most or last >= self._confirmedBytes + self._window or stop > _MOST:
-            stop, last = self._stopOf(most)
+        if waiting >= most or handed >= self._window or stop > _MOST:
+            stop, handed = self._stopOf(most)
             self.cut = stop < len(entries)
             if stop == start:
                 return []
-        self._handed, self._handedBytes = stop, last
+            waiting = handed - self._bytesHanded
+        self._handed, self._bytesHanded = stop, handed
+        self._bytesWaiting -= waiting
         return entries[start:stop]
 
     def _stopOf(self, most: int) -> tuple[int, int]:
-        """How many packets are handed over with a slice that may not hold all, and how many bytes ever were then."""
-        entries, stop, last = self._entries, self._handed, self._handedBytes
-        end, bound = last + most, self._confirmedBytes + self._window
-        number = min(len(entries), _MOST)
-        while stop < number and last < end:  # the packet in which the slice is full belongs to it
+        """How many packets are handed over with a slice that may not hold all, and how many bytes they have then."""
+        entries, stop, handed = self._entries, self._handed, self._bytesHanded
+        end, number = handed + most, min(len(entries), _MOST)
+        while stop < number and handed < end:  # the packet in which the slice is full belongs to it
             size = sizeOf(entries[stop])
-            if last + size > bound and stop:  # what may be unconfirmed ends before its bound, unless it is one packet
+            if handed + size > self._window and stop:  # the unconfirmed end before their bound, unless they are one
                 break
-            stop, last = stop + 1, last + size
-        return stop, last
+            stop, handed = stop + 1, handed + size
+        return stop, handed
 
     def mark(self) -> int:
         """
         Where the client is about to be asked what it has: the place of the packet that was handed over last. Until it
         is asked again, or its transport fails, its answer takes no adding up.
         """
-        self._marked, self._markedBytes = self.handed, self._handedBytes
+        self._marked, self._bytesMarked = self.handed, self._bytesHanded
         return self._marked
 
     def handBack(self) -> None:
@@ -309,10 +313,11 @@ class Outbox:
         if self._handed > self._lapsed:
             self._lapsed = self._handed
         self._handed = self._marked = 0
-        self._handedBytes = self._confirmedBytes
+        self._bytesWaiting += self._bytesHanded
+        self._bytesHanded = 0
         for place in self._volatile or ():
             index = place - self._confirmed - 1
-            self._acceptedBytes -= sizeOf(self._entries[index])
+            self._bytesWaiting -= sizeOf(self._entries[index])
             self._entries[index] = Outgoing(_VOID)
             self._ownCount += 1
             insort(self._own, place)
@@ -337,17 +342,20 @@ class Outbox:
                 if isinstance(outgoing, Outgoing) and outgoing.stamp:
                     self.floors[outgoing.namespace] = outgoing.stamp
         if count == handed:
-            self._confirmedBytes = self._handedBytes
+            confirmed = self._bytesHanded
         elif place == self._marked:
-            self._confirmedBytes = self._markedBytes
+            confirmed = self._bytesMarked
         else:
-            self._confirmedBytes += sum(map(sizeOf, self._entries[:count]))
+            confirmed = sum(map(sizeOf, self._entries[:count]))
         del self._entries[:count]
         self._confirmed += count
         self._handed = handed - count if handed > count else 0
         self._lapsed = self._lapsed - count if self._lapsed > count else 0
-        if self._handedBytes < self._confirmedBytes:
-            self._handedBytes = self._confirmedBytes
+        self._bytesMarked -= confirmed
+        self._bytesHanded -= confirmed
+        if self._bytesHanded < 0:  # some of them were handed over before a transport failed, and wait again
+            self._bytesWaiting += self._bytesHanded
+            self._bytesHanded = 0
         if self._own and self._own[0] <= self._confirmed:
             del self._own[: bisect_right(self._own, self._confirmed)]
         if self._volatile:
@@ -406,7 +414,7 @@ class Outbox:
         self._ownCount -= len(own)
         self._own.clear()
         self._entries.clear()
-        self._acceptedBytes = self._handedBytes = self._confirmedBytes
+        self._bytesHanded = self._bytesWaiting = 0
         self._lapsed = 0
         self._watchers = self._sent = None
         self.released += len(entries)

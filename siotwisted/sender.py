@@ -92,9 +92,9 @@ class Sender(ABC):
         #: The packet that opens the session, until it is sent, if its protocol has one.
         self._greeting: Outgoing | None = None
         #: What else leaves with the next write.
-        self._beside: list[Outgoing] = []
+        self._beside: list[Outgoing] | None = None
         #: What left so with the answer to the last poll.
-        self._besides: list[Outgoing] = []
+        self._besides: list[Outgoing] | None = None
         #: Up to which place the client has everything when it answers what it was asked last.
         self._fence = 0
         #: The poll whose answer the client has if it polls again.
@@ -298,8 +298,14 @@ class Sender(ABC):
             self._greeting = None
         if self._beside:
             batch += self._beside
-            self._beside = []
+            self._beside = None
         return batch
+
+    def _say(self, outgoing: Outgoing) -> None:
+        """Have this leave with the next write."""
+        if self._beside is None:
+            self._beside = []
+        self._beside.append(outgoing)
 
     def _failed(self) -> None:
         """A codec that is not ours raised what it must not: the application's log gets it."""
@@ -316,7 +322,7 @@ class Sender(ABC):
         transport, outbox = self.transport, self.outbox
         if transport is None or not transport.streaming:
             self._fence = outbox.mark()
-            self._beside.append(question)
+            self._say(question)
             self._scheduleFlush()
             return
         batch = self._batch(outbox.slice(_SLICE) if transport.ready else [])
@@ -337,8 +343,8 @@ class Sender(ABC):
         except UnsupportedByClient:
             self.close(Reason.TRANSPORT_ERROR)
             return
-        if len(self._beside) < self._registry.config.queueMessages:
-            self._beside.append(outgoing)
+        if self._beside is None or len(self._beside) < self._registry.config.queueMessages:
+            self._say(outgoing)
             self._scheduleFlush()
         else:
             self.close(Reason.TRANSPORT_ERROR)

@@ -67,6 +67,18 @@ class SessionOwner(SenderOwner, Protocol):
         """A transport has ended."""
 
 
+class EventListener(Protocol):
+    """Who hears ordinary events at once. It never fails."""
+
+    def heard(self, member: Any, event: list[Any], /) -> None:
+        """
+        An event has come from a client.
+
+        :param member: see :attr:`Session.member`.
+        :param event: its name and its arguments.
+        """
+
+
 @implementer(IPacketReceiver)
 class Session(Sender):
     """
@@ -78,8 +90,8 @@ class Session(Sender):
     :ivar transportName: the transport that it uses, or used last.
     :ivar posted: what the client posted last, as its transports remember it.
     :ivar bytesReceived: how many bytes, or characters of text, have come from the client.
-    :ivar listener: wants to have ordinary events at once, as lists of their name and arguments, rather than as packets;
-        it never fails. None while nobody does.
+    :ivar listener: wants to have ordinary events at once, rather than as packets; None while nobody does.
+    :ivar member: the one in whose name it listens.
     """
 
     __slots__ = (
@@ -93,6 +105,7 @@ class Session(Sender):
         "bytesReceived",
         "handshake",
         "listener",
+        "member",
         "posted",
         "route",
         "transportName",
@@ -112,7 +125,8 @@ class Session(Sender):
             self.outbox.floors = {}
         self.transportName = route.transport
         self.bytesReceived = 0
-        self.listener: Callable[[list[Any]], object] | None = None
+        self.listener: EventListener | None = None
+        self.member: Any = None
         self.posted: tuple[Any, ...] = ()
         self._registry = registry
         self._config = config
@@ -296,7 +310,7 @@ class Session(Sender):
         """
         outbox = self.outbox
         answered, self._answered = self._answered, None
-        besides, self._besides = self._besides, []
+        besides, self._besides = self._besides, None
         self._pinged = None
         place = None if got is None else outbox.placeOf(got)
         read: bool | None = moved
@@ -308,7 +322,10 @@ class Session(Sender):
             outbox.confirm(place or 0)
             outbox.handBack()
             if answered is not None and read is False:
-                self._beside[:0] = besides  # the whole answer was lost, and a question with it
+                self._beside = [
+                    *(besides or ()),
+                    *(self._beside or ()),
+                ]  # the whole answer was lost, and a question with it
         return read is not None
 
     def _tellLate(self, transport: ISessionTransport, got: int | None, moved: bool) -> None:
@@ -372,7 +389,7 @@ class Session(Sender):
                 self.codec.dataReceived(payload, form)
             else:
                 self._liveness.touched()
-                listener(event)
+                listener.heard(self.member, event)
         except ProtocolError as error:
             self.fail(error)
             return False
@@ -394,7 +411,7 @@ class Session(Sender):
             if event is not None:
                 self.bytesReceived += len(text)
                 self._liveness.touched()
-                listener(event)
+                listener.heard(self.member, event)
                 return
         self.messageReceived(transport, text.decode())
 
@@ -409,7 +426,7 @@ class Session(Sender):
                     self.codec.messageReceived(message)
                 else:
                     self._liveness.touched()
-                    listener(event)
+                    listener.heard(self.member, event)
             except ProtocolError as error:
                 self.fail(error)
             except Exception:

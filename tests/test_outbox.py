@@ -584,8 +584,8 @@ class Books(RuleBasedStateMachine):
         assert (outbox.handed, outbox.last) == (self.handed, len(self.accepted))
         assert outbox.waiting == len(self.accepted) - self.handed
         assert outbox.open == (sum(self.sizes[self.confirmed : self.handed]) < 20)
-        assert outbox._acceptedBytes - outbox._handedBytes == sum(self.sizes[self.handed :])
-        assert outbox._handedBytes - outbox._confirmedBytes == sum(self.sizes[self.confirmed : self.handed])
+        assert outbox._bytesWaiting == sum(self.sizes[self.handed :])
+        assert outbox._bytesHanded == sum(self.sizes[self.confirmed : self.handed])
         assert [place for place, each in self.watched.items() if each.called] == [
             place for place in self.watched if place <= self.confirmed
         ]

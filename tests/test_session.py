@@ -446,6 +446,17 @@ class AbsenceTests(SessionCase):
         self.assertEqual((self.receiver.reasons[1:], logs), ([Reason.TRANSPORT_CLOSE], []))
 
 
+class _Heard:
+    """Hears events in the name of a member."""
+
+    def __init__(self) -> None:
+        self.events: list[Any] = []
+
+    def heard(self, member: Any, event: list[Any]) -> None:
+        """Remember them."""
+        self.events.append((member, event))
+
+
 class ListenerTests(SessionCase):
     """Events that somebody wants to have at once."""
 
@@ -455,14 +466,15 @@ class ListenerTests(SessionCase):
         goes to the receiver, and so does everything while nobody listens.
         """
         session, socket = connect(self.registry, EngineSocket, SocketIO5Codec, ENGINEIO_4)
-        heard: list[list[Any]] = []
+        listener = _Heard()
+        heard = listener.events
         touched: list[object] = []
         self.patch(type(session._liveness), "touched", lambda liveness: touched.append(liveness))
         socket.receive('42["a",1]')
-        session.listener = heard.append
+        session.listener, session.member = listener, "me"
         socket.receive('42["b",2]')
         session.dataReceived('42["c"]')
-        self.assertEqual((heard, len(touched), len(self.receiver.events)), ([["b", 2], ["c"]], 3, 2))
+        self.assertEqual((heard, len(touched), len(self.receiver.events)), ([("me", ["b", 2]), ("me", ["c"])], 3, 2))
         socket.receive('420["f"]')
         session.dataReceived('42["g"]\x1e42["h"]')
         self.assertEqual((len(heard), len(self.receiver.events)), (2, 5))
@@ -472,13 +484,12 @@ class ListenerTests(SessionCase):
         for message in ('42["i', '42["connect"]'):
             for post in (False, True):
                 session, socket = connect(self.registry, EngineSocket, SocketIO5Codec, ENGINEIO_4)
-                heard: list[list[Any]] = []
-                session.listener = heard.append
+                session.listener = listener = _Heard()
                 if post:
                     session.dataReceived(message)
                 else:
                     socket.receive(message)
-                self.assertEqual((session.closed, heard), (True, []), message)
+                self.assertEqual((session.closed, listener.events), (True, []), message)
 
 
 class ShortTimeoutTests(AbsenceTests):

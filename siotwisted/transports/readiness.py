@@ -45,7 +45,9 @@ class MemberTransport(Server):
         # Attributes that come later, before its end, would not find room in the table of names that all connections
         # share, and each would get a table of its own. And what a class has is found more slowly than what an object
         # has.
-        self.dataBuffer, self.offset, self.disconnecting = b"", 0, 0
+        self.dataBuffer, self._tempDataLen, self.disconnecting, self.connected = b"", 0, 0, 0
+        self.socket: Any = None
+        self.offset = 0
         self.producer, self.streamingProducer, self.producerPaused = None, False, False
         super().__init__(*accepted)
 
