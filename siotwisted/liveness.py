@@ -7,11 +7,11 @@ Who asks whom for signs of life differs between generations; :data:`LIVENESS` ha
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from math import inf
 from typing import ClassVar, Protocol
 
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
-
 from siotwisted.config import Config
+from siotwisted.deadlines import Alarms
 from siotwisted.dialects.dialect import Heartbeat
 from siotwisted.interfaces import ISessionTransport
 from siotwisted.outgoing import Outgoing
@@ -55,18 +55,23 @@ class Liveness(ABC):
     The deadline of one session.
 
     :cvar kinds: the packets that are signs of life, and of no interest to anybody else.
+    :ivar alarm: see :class:`~siotwisted.deadlines.Sleeper`.
     """
 
-    __slots__ = ("_alarm", "_clock", "_config", "_due", "_session")
+    __slots__ = ("_alarms", "_config", "_due", "_session", "alarm")
 
     kinds: ClassVar[frozenset[Kind]]
 
-    def __init__(self, session: Watched, clock: IReactorTime, config: Config) -> None:
+    def __init__(self, session: Watched, alarms: Alarms, config: Config) -> None:
         self._session = session
-        self._clock = clock
+        self._alarms = alarms
         self._config = config
         self._due = 0.0
-        self._alarm: IDelayedCall | None = None
+        self.alarm = inf
+
+    def __lt__(self, other: object, /) -> bool:
+        """See :class:`~siotwisted.deadlines.Sleeper`."""
+        return False
 
     def attached(self, transport: ISessionTransport) -> None:
         """The client has a transport."""
@@ -91,26 +96,20 @@ class Liveness(ABC):
 
     def stop(self) -> None:
         """No deadline any more, and nothing else."""
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
+        self._alarms.cancel(self)
         del self._session  # which knows this: without this, both would wait for the garbage collector
 
     def wakeIn(self, seconds: float) -> None:
         """Set the deadline. The alarm behind it is moved only if it would ring too late; too early does no harm."""
-        self._due = self._clock.seconds() + seconds
-        if self._alarm is None:
-            self._alarm = self._clock.callLater(seconds, self._wake)
-        elif self._alarm.getTime() > self._due:
-            # Not ``reset``, which would look for the old alarm among those of all clients, one by one.
-            self._alarm.cancel()
-            self._alarm = self._clock.callLater(seconds, self._wake)
+        self._due = self._alarms.now() + seconds
+        if self.alarm > self._due:
+            self._alarms.set(self, seconds)
 
-    def _wake(self) -> None:
-        self._alarm = None
-        left = self._due - self._clock.seconds()
+    def wake(self) -> None:
+        """The alarm has rung."""
+        left = self._due - self._alarms.now()
         if left > 0:
-            self._alarm = self._clock.callLater(left, self._wake)
+            self._alarms.set(self, left)
         else:
             self.expired()
 
@@ -128,8 +127,8 @@ class ServerAsksStreams(Liveness):
 
     kinds = frozenset((Kind.HEARTBEAT,))
 
-    def __init__(self, session: Watched, clock: IReactorTime, config: Config) -> None:
-        super().__init__(session, clock, config)
+    def __init__(self, session: Watched, alarms: Alarms, config: Config) -> None:
+        super().__init__(session, alarms, config)
         #: The heartbeat that waits for its echo; and how many there were.
         self._question: Outgoing | None = None
         self._count = 0
@@ -205,8 +204,8 @@ class ServerAsks(Liveness):
 
     kinds = frozenset((Kind.PING, Kind.PONG))
 
-    def __init__(self, session: Watched, clock: IReactorTime, config: Config) -> None:
-        super().__init__(session, clock, config)
+    def __init__(self, session: Watched, alarms: Alarms, config: Config) -> None:
+        super().__init__(session, alarms, config)
         self._asked = False
         self.wakeIn(config.pingInterval)
 
@@ -241,17 +240,16 @@ class ClientAsks(Liveness):
 
     kinds = frozenset((Kind.PING, Kind.PONG))
 
-    def __init__(self, session: Watched, clock: IReactorTime, config: Config) -> None:
-        super().__init__(session, clock, config)
+    def __init__(self, session: Watched, alarms: Alarms, config: Config) -> None:
+        super().__init__(session, alarms, config)
         self._patience = config.pingInterval + config.pingTimeout
         self.touched()
 
     def touched(self) -> None:
         """It lives. The deadline only moves away, so the alarm may stay where it is."""
-        if self._alarm is None:
-            self.wakeIn(self._patience)
-        else:
-            self._due = self._clock.seconds() + self._patience
+        self._due = self._alarms.now() + self._patience
+        if self.alarm == inf:
+            self._alarms.set(self, self._patience)
 
     def heard(self, packet: Packet) -> None:
         """Answer a question. A client that answers, unasked, does not speak this protocol."""

@@ -107,11 +107,10 @@ class Outbox:
         self._much = min(_MUCH, maxBytes // 4 + 1)
         #: All that is not confirmed.
         self._entries: list[Queued] = []
-        #: The bytes of those that are handed over, and of those that are not. Small numbers are no objects of their own,
-        #: so that most recipients of a broadcast have none to look at.
+        #: The bytes of those that are handed over, and of those that are not.
         self._bytesHanded = self._bytesWaiting = 0
-        #: The place that :meth:`mark` told last, or 0 if that is of no use any more; and the bytes up to it that are not
-        #: confirmed.
+        #: The place that :meth:`mark` told last, or 0 if that is of no use any more; and how many bytes up to it are
+        #: not confirmed.
         self._marked = self._bytesMarked = 0
         #: The place of the last that is confirmed; how many after it are handed; and how many were, before they were
         #: handed back.

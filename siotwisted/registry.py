@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from siotwisted.config import Config
+from siotwisted.deadlines import Alarms
 from siotwisted.dialects.dialect import Route
 from siotwisted.handshake import Handshake
 from siotwisted.ids import newSessionID
@@ -60,6 +61,7 @@ class SessionRegistry:
     ) -> None:
         self._server = server
         self.clock = clock
+        self.alarms = Alarms(clock)
         self.config = config
         self.receiver = receiver
         self.received = receiver.packetReceived

@@ -8,12 +8,13 @@ has that one too, as its probe.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import IDelayedCall
 from zope.interface import implementer
 
+from siotwisted.deadlines import Alarms
 from siotwisted.dialects.dialect import Dialect, Route
 from siotwisted.errors import ProtocolError, SessionClosed
 from siotwisted.handshake import Handshake
@@ -43,10 +44,12 @@ class SessionOwner(SenderOwner, Protocol):
 
     :ivar transports: every transport that has not ended yet, of whatever session.
     :ivar late: sessions that have ended, and have a last word for a client that was between two polls.
+    :ivar alarms: wakes those whose deadline passes.
     """
 
     transports: set[ISessionTransport]
     late: dict[str, Session]
+    alarms: Alarms
 
     def opened(self, session: Session) -> None:
         """Its first transport is there."""
@@ -143,7 +146,7 @@ class Session(Sender):
         self._told = False
         #: Why the client is away.
         self._lost = Reason.RECONNECT_TIMEOUT
-        self._liveness = LIVENESS[route.dialect.heartbeat](self, registry.clock, config)
+        self._liveness = LIVENESS[route.dialect.heartbeat](self, registry.alarms, config)
 
     @property
     def dialect(self) -> Dialect:
