@@ -114,11 +114,11 @@ class Alarms:
         """The time, in seconds."""
         return self._clock.seconds()
 
-    def set(self, sleeper: Sleeper, seconds: float) -> None:
-        """Wake it in so many seconds, and not when it was to be woken before."""
+    def set(self, sleeper: Sleeper, due: float, seconds: float) -> None:
+        """Wake it at this time, which is in so many seconds, and not when it was to be woken before."""
         if sleeper.alarm != inf:
             self._idle += 1
-        due = sleeper.alarm = self._clock.seconds() + seconds
+        sleeper.alarm = due
         heappush(self._heap, (due, sleeper))
         if due < self._next:
             self._ringIn(seconds, due)

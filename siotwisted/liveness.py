@@ -101,15 +101,15 @@ class Liveness(ABC):
 
     def wakeIn(self, seconds: float) -> None:
         """Set the deadline. The alarm behind it is moved only if it would ring too late; too early does no harm."""
-        self._due = self._alarms.now() + seconds
-        if self.alarm > self._due:
-            self._alarms.set(self, seconds)
+        due = self._due = self._alarms.now() + seconds
+        if self.alarm > due:
+            self._alarms.set(self, due, seconds)
 
     def wake(self) -> None:
         """The alarm has rung."""
         left = self._due - self._alarms.now()
         if left > 0:
-            self._alarms.set(self, left)
+            self._alarms.set(self, self._due, left)
         else:
             self.expired()
 
@@ -247,9 +247,9 @@ class ClientAsks(Liveness):
 
     def touched(self) -> None:
         """It lives. The deadline only moves away, so the alarm may stay where it is."""
-        self._due = self._alarms.now() + self._patience
+        due = self._due = self._alarms.now() + self._patience
         if self.alarm == inf:
-            self._alarms.set(self, self._patience)
+            self._alarms.set(self, due, self._patience)
 
     def heard(self, packet: Packet) -> None:
         """Answer a question. A client that answers, unasked, does not speak this protocol."""

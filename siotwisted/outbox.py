@@ -57,7 +57,7 @@ class Entry(NamedTuple):
     waiting: Deferred[None] | None = None
 
 
-class Outbox:
+class Outbox(list[Queued]):
     """
     The outgoing queue of one client: it refuses at the door, and what it let in it keeps until that is confirmed.
 
@@ -81,7 +81,6 @@ class Outbox:
         "_bytesMarked",
         "_bytesWaiting",
         "_confirmed",
-        "_entries",
         "_handed",
         "_lapsed",
         "_marked",
@@ -105,8 +104,7 @@ class Outbox:
         self._maxBytes = maxBytes
         self._window = min(_WINDOW, maxBytes)
         self._much = min(_MUCH, maxBytes // 4 + 1)
-        #: All that is not confirmed.
-        self._entries: list[Queued] = []
+        super().__init__()
         #: The bytes of those that are handed over, and of those that are not.
         self._bytesHanded = self._bytesWaiting = 0
         #: The place that :meth:`mark` told last, or 0 if that is of no use any more; and how many bytes up to it are
@@ -117,7 +115,7 @@ class Outbox:
         self._confirmed = self._handed = self._lapsed = 0
         #: How many packets were the library's own, and the places of those that are not confirmed.
         self._ownCount = 0
-        self._own: list[int] = []
+        self._own: tuple[int, ...] = ()
         self._watchers: list[tuple[int, Deferred[None]]] | None = None
         #: The places of volatile messages; and of those that another queue had handed over.
         self._volatile: list[int] | None = None
@@ -131,7 +129,7 @@ class Outbox:
     @property
     def accepted(self) -> int:
         """How many messages were ever accepted."""
-        return self._confirmed - self._ownCount + len(self._entries) + self.released
+        return self._confirmed - self._ownCount + len(self) + self.released
 
     @property
     def confirmed(self) -> int:
@@ -141,14 +139,14 @@ class Outbox:
     @property
     def pending(self) -> int:
         """How many messages nothing is known of yet."""
-        return len(self._entries) - len(self._own)
+        return len(self) - len(self._own)
 
     # The cursors, in packets.
 
     @property
     def last(self) -> int:
         """The place of the packet that was accepted last."""
-        return self._confirmed + len(self._entries)
+        return self._confirmed + len(self)
 
     @property
     def handed(self) -> int:
@@ -158,7 +156,7 @@ class Outbox:
     @property
     def waiting(self) -> int:
         """How many packets wait to be handed over."""
-        return len(self._entries) - self._handed
+        return len(self) - self._handed
 
     @property
     def unconfirmed(self) -> int:
@@ -189,11 +187,10 @@ class Outbox:
 
         :raises QueueFull: if it does not fit; nothing changes then.
         """
-        entries = self._entries
         waiting = self._bytesWaiting + (outgoing.size if isinstance(outgoing, Outgoing) else len(outgoing))
-        if len(entries) - self._handed >= self._maxMessages or waiting > self._maxBytes:
+        if len(self) - self._handed >= self._maxMessages or waiting > self._maxBytes:
             raise self._full(outgoing)
-        entries.append(outgoing)
+        self.append(outgoing)
         self._bytesWaiting = waiting
 
     def acceptVolatile(self, outgoing: Queued) -> None:
@@ -213,7 +210,7 @@ class Outbox:
             raise self._full(outgoing)
         self._append(outgoing)
         self._ownCount += 1
-        self._own.append(self.last)
+        self._own += (self.last,)
 
     def inherit(self, entry: Entry) -> None:
         """Take over a message from another queue, which no limit may keep out."""
@@ -226,7 +223,7 @@ class Outbox:
             self.watch(self.last, entry.waiting)
 
     def _append(self, outgoing: Queued) -> None:
-        self._entries.append(outgoing)
+        self.append(outgoing)
         self._bytesWaiting += sizeOf(outgoing)
 
     def _full(self, outgoing: Queued) -> QueueFull:
@@ -247,10 +244,10 @@ class Outbox:
 
     def take(self) -> list[Queued]:
         """All that waits, in order; it is handed over with that."""
-        start, self._handed = self._handed, len(self._entries)
+        start, self._handed = self._handed, len(self)
         self._bytesHanded += self._bytesWaiting
         self._bytesWaiting = 0
-        return self._entries[start:]
+        return self[start:]
 
     def takeAlone(self) -> Queued | None:
         """
@@ -259,41 +256,40 @@ class Outbox:
 
         :return: None if that is not so; nothing is handed over then.
         """
-        entries = self._entries
-        stop = len(entries)
+        stop = len(self)
         if stop - self._handed != 1 or stop >= _MANY or self._watchers:
             return None
         handed = self._bytesHanded + self._bytesWaiting
         if handed >= self._much:
             return None
         self._handed, self._bytesHanded, self._bytesWaiting = stop, handed, 0
-        return entries[-1]
+        return self[-1]
 
     def slice(self, most: int) -> list[Queued]:
         """
         As :meth:`take`, but only whole packets until they have ``most`` bytes, but no more than may be unconfirmed.
         """
-        entries, start, waiting = self._entries, self._handed, self._bytesWaiting
-        stop, handed = len(entries), self._bytesHanded + waiting
+        start, waiting = self._handed, self._bytesWaiting
+        stop, handed = len(self), self._bytesHanded + waiting
         self.cut = False
         if stop == start:
             return []
         if waiting >= most or handed >= self._window or stop > _MOST:
             stop, handed = self._stopOf(most)
-            self.cut = stop < len(entries)
+            self.cut = stop < len(self)
             if stop == start:
                 return []
             waiting = handed - self._bytesHanded
         self._handed, self._bytesHanded = stop, handed
         self._bytesWaiting -= waiting
-        return entries[start:stop]
+        return self[start:stop]
 
     def _stopOf(self, most: int) -> tuple[int, int]:
         """How many packets are handed over with a slice that may not hold all, and how many bytes they have then."""
-        entries, stop, handed = self._entries, self._handed, self._bytesHanded
-        end, number = handed + most, min(len(entries), _MOST)
+        stop, handed = self._handed, self._bytesHanded
+        end, number = handed + most, min(len(self), _MOST)
         while stop < number and handed < end:  # the packet in which the slice is full belongs to it
-            size = sizeOf(entries[stop])
+            size = sizeOf(self[stop])
             if handed + size > self._window and stop:  # the unconfirmed end before their bound, unless they are one
                 break
             stop, handed = stop + 1, handed + size
@@ -314,13 +310,17 @@ class Outbox:
         self._handed = self._marked = 0
         self._bytesWaiting += self._bytesHanded
         self._bytesHanded = 0
-        for place in self._volatile or ():
+        if self._volatile is None:
+            return
+        own = [*self._own]
+        for place in self._volatile:
             index = place - self._confirmed - 1
-            self._bytesWaiting -= sizeOf(self._entries[index])
-            self._entries[index] = Outgoing(_VOID)
+            self._bytesWaiting -= sizeOf(self[index])
+            self[index] = Outgoing(_VOID)
             self._ownCount += 1
-            insort(self._own, place)
+            own.append(place)
             self.dropped += 1
+        self._own = tuple(sorted(own))
         self._volatile = None
 
     def confirm(self, place: int) -> None:
@@ -337,7 +337,7 @@ class Outbox:
         if count <= 0:
             return
         if self.floors is not None:
-            for outgoing in self._entries[:count]:
+            for outgoing in self[:count]:
                 if isinstance(outgoing, Outgoing) and outgoing.stamp:
                     self.floors[outgoing.namespace] = outgoing.stamp
         if count == handed:
@@ -345,8 +345,8 @@ class Outbox:
         elif place == self._marked:
             confirmed = self._bytesMarked
         else:
-            confirmed = sum(map(sizeOf, self._entries[:count]))
-        del self._entries[:count]
+            confirmed = sum(map(sizeOf, self[:count]))
+        del self[:count]
         self._confirmed += count
         self._handed = handed - count if handed > count else 0
         self._lapsed = self._lapsed - count if self._lapsed > count else 0
@@ -356,7 +356,7 @@ class Outbox:
             self._bytesWaiting += self._bytesHanded
             self._bytesHanded = 0
         if self._own and self._own[0] <= self._confirmed:
-            del self._own[: bisect_right(self._own, self._confirmed)]
+            self._own = self._own[bisect_right(self._own, self._confirmed) :]
         if self._volatile:
             del self._volatile[: bisect_right(self._volatile, self._confirmed)]
         if self._watchers and self._watchers[0][0] <= self._confirmed:
@@ -388,7 +388,7 @@ class Outbox:
         own = set(self._own)
         return {
             outgoing.namespace if isinstance(outgoing, Outgoing) else "/"
-            for place, outgoing in enumerate(self._entries, self._confirmed + 1)
+            for place, outgoing in enumerate(self, self._confirmed + 1)
             if place not in own
         }
 
@@ -407,12 +407,12 @@ class Outbox:
                 place <= reached or place in sent,
                 waiting.get(place),
             )
-            for place, outgoing in enumerate(self._entries, self._confirmed + 1)
+            for place, outgoing in enumerate(self, self._confirmed + 1)
             if place not in own
         ]
         self._ownCount -= len(own)
-        self._own.clear()
-        self._entries.clear()
+        self._own = ()
+        self.clear()
         self._bytesHanded = self._bytesWaiting = 0
         self._lapsed = 0
         self._watchers = self._sent = None

@@ -29,7 +29,7 @@ def own(size: int = 0) -> Outgoing:
     return Outgoing(Packet(Kind.HEARTBEAT, "x" * size))
 
 
-class Unsearched(list[int]):
+class Unsearched(tuple[int, ...]):
     """Numbers that nobody may search one by one: that takes as long as there are many, and for each again."""
 
     def __contains__(self, key: object) -> bool:

@@ -142,7 +142,7 @@ def parseQuery(query: str) -> dict[str, str]:
 def fieldsOf(request: AnyRequest) -> Mapping[str, str]:
     """The headers of a request, by lower-case name."""
     if isinstance(request, ShortRequest):
-        return MappingProxyType(request.fields)
+        return request.fields
     return {
         name.decode("latin-1").lower(): ", ".join(value.decode("latin-1") for value in values)
         for name, values in request.requestHeaders.getAllRawHeaders()
@@ -278,6 +278,20 @@ class _Passed(NamedTuple):
     common: CommonHeaders = NO_HEADERS
 
 
+class _Asked(NamedTuple):
+    """
+    What the last handshake has asked for, which those of other clients may share.
+
+    :ivar uri: the URL.
+    :ivar path: its path.
+    :ivar query: its query.
+    """
+
+    uri: bytes = b""
+    path: str = ""
+    query: Mapping[str, str] = MappingProxyType({})
+
+
 class TransportResource(Resource, ABC):
     """
     Base of all transports' resources. One may serve all requests that ask for the same.
@@ -293,6 +307,7 @@ class TransportResource(Resource, ABC):
         self._admission = admission
         self._route = route
         self._last = _Passed()
+        self._asked = _Asked()
 
     def of(self, sessionID: str) -> TransportResource:
         """The same for a session, which begins with what passed here last."""
@@ -405,11 +420,15 @@ class TransportResource(Resource, ABC):
             request.setHeader("Set-Cookie", cookie.header(session.label, request.isSecure()))
 
     def _handshake(self, request: AnyRequest) -> Handshake:
+        asked = self._asked
+        if asked.uri != request.uri:
+            query = MappingProxyType(queryOf(request))
+            asked = self._asked = _Asked(request.uri, request.path.decode("latin-1"), query)
         return Handshake(
-            method=request.method.decode("latin-1"),
-            path=request.path.decode("latin-1"),
+            method="GET",
+            path=asked.path,
             headers=fieldsOf(request),
-            query=queryOf(request),
+            query=asked.query,
             address=addressText(request.getClientAddress()),
             secure=request.isSecure(),
             time=self._admission.registry.clock.seconds(),

@@ -9,8 +9,9 @@ judge. A :class:`ShortRequest` has what transports want of a ``twisted.web.serve
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import time
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from twisted.internet.interfaces import IAddress, IProtocol
@@ -62,7 +63,7 @@ class Head(NamedTuple):
     :ivar checked: the values of those headers that the checks look at.
     """
 
-    fields: dict[str, str]
+    fields: Mapping[str, str]
     length: int
     upgrades: bool
     checked: tuple[str | None, ...]
@@ -91,7 +92,7 @@ def _parsed(block: bytes) -> Head | None:
         return None
     if not (length.isascii() and length.isdigit() and len(length) < 7):
         return None
-    return Head(fields, int(length), upgrade is not None, tuple(map(fields.get, CHECKED)))
+    return Head(MappingProxyType(fields), int(length), upgrade is not None, tuple(map(fields.get, CHECKED)))
 
 
 def _head(block: bytes) -> Head | None:
@@ -109,7 +110,7 @@ def _head(block: bytes) -> Head | None:
     head = _known(block[:here] + block[there + 2 :])
     if head is None or "sec-websocket-key" in head.fields:
         return _parsed(block)
-    return Head({**head.fields, "sec-websocket-key": key[1].decode()}, *head[1:])
+    return Head(MappingProxyType({**head.fields, "sec-websocket-key": key[1].decode()}), *head[1:])
 
 
 def _known(block: bytes) -> Head | None:

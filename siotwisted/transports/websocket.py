@@ -327,7 +327,7 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
     def onOpen(self) -> None:
         """The handshake is done: this is the transport of its session now."""
         assert self.admitted is not None
-        route, handshake = self.admitted
+        (route, handshake), self.admitted = self.admitted, None
         self.name = route.transport
         if self._perMessageCompress is not None:
             self._threshold = self.factory.admission.registry.config.perMessageDeflate
