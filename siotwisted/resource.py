@@ -69,7 +69,7 @@ class SocketIOResource(Resource):
             "goodbye": GoodbyeResource,
         }
 
-    def shortcut(self, path: str, query: str, asked: bytes, upgrades: bool) -> TransportResource | None:
+    def shortcut(self, path: bytes, query: bytes, asked: bytes, upgrades: bool) -> TransportResource | None:
         """
         The resource of a request, if it is one of those that clients make again and again: polls, what polling clients
         post, and the handshakes before; and, of those that ask for a WebSocket, the ones that may.
@@ -81,14 +81,14 @@ class SocketIOResource(Resource):
         kind = (asked if found is None else asked[: found.start()] + asked[found.end() :]), upgrades
         resource = self._resources.get(kind)
         if resource is None:
-            fields = parseQuery(query)
+            fields = parseQuery(query.decode("ascii"))
             if found is not None:
                 rest = parseQuery(kind[0].partition(b"?")[2].decode("ascii"))
                 if "sid" in rest or not fields:  # one more, or too many of whatever
                     found = None
                 else:
                     fields = rest
-            route = self._admission.route(path.split("/"), fields)
+            route = self._admission.route(path.decode("ascii").split("/"), fields)
             if route is None or route.carrier not in (_UPGRADES if upgrades else _POLLS):
                 return None
             resource = self._carriers[route.carrier](self._admission, route)
@@ -98,9 +98,9 @@ class SocketIOResource(Resource):
                 self._resources[kind] = resource
         return resource if found is None else resource.of(found[1].decode("ascii"))
 
-    def sessionID(self, path: str, query: str) -> str:
+    def sessionID(self, path: bytes, query: bytes) -> str:
         """The id of the session that a request is for; nothing if it is for none."""
-        route = self._admission.route(path.split("/"), parseQuery(query))
+        route = self._admission.route(path.decode("ascii").split("/"), parseQuery(query.decode("ascii")))
         return "" if route is None else route.sessionID
 
     def render(self, request: Request) -> int | bytes:

@@ -6,6 +6,7 @@ what polling clients send again and again, and for WebSockets.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from functools import cached_property
 from socket import SO_LINGER, SOL_SOCKET, socket
 from typing import Any, NamedTuple
@@ -306,6 +307,11 @@ class _Channel(Protocol):
         """Whether it has TLS."""
         return self._secure
 
+    @property
+    def peer(self) -> IAddress:
+        """Where it comes from; whoever wraps it may know better than whoever has accepted it."""
+        return self._address if self._atOnce and self._address is not None else self.transport.getPeer()
+
     # Connections that nothing comes on.
 
     def _lookLater(self) -> None:
@@ -335,6 +341,35 @@ class _Channel(Protocol):
             type(http).timeoutConnection(http)
 
 
+class _Way(NamedTuple):
+    """
+    How an endpoint is found in the tree of a site.
+
+    :ivar path: the path that names it.
+    :ivar root: the root of the tree.
+    :ivar steps: the names behind it, and the resources of these.
+    :ivar endpoint: the last of them.
+    :ivar below: what is left of the path.
+    """
+
+    path: bytes | None = None
+    root: Any = None
+    steps: Sequence[tuple[bytes, Any]] = ()
+    endpoint: Any = None
+    below: bytes = b""
+
+    def leads(self, root: object) -> bool:
+        """Whether it still leads there: trees may change."""
+        if self.root is not root:
+            return False
+        resource: Any = root
+        for name, child in self.steps:
+            if resource.children.get(name) is not child:
+                return False
+            resource = child
+        return True
+
+
 class SocketIOSite(Site):
     """
     A site of Twisted Web, which serves polls to its endpoints, and begins WebSockets, in a fraction of the time.
@@ -354,6 +389,8 @@ class SocketIOSite(Site):
 
     def __init__(self, resource: IResource, others: Others | None = None, **options: Any) -> None:
         self.others = others
+        #: How the path was found that the last client of Engine.IO had.
+        self._way = _Way()
         super().__init__(resource, **{"parsePOSTFormSubmission": False, **options})
 
     @cached_property
@@ -396,7 +433,7 @@ class SocketIOSite(Site):
         :param asked: the target without its time.
         """
         found = self._endpoint(target)
-        return None if found is None else found[0].shortcut(found[1], found[2], asked, upgrades)
+        return None if found is None else found[0].shortcut(*found[1:], asked, upgrades)
 
     def serverOf(self, line: bytes) -> int:
         """Which of several servers the session of a request is of, by its first line; -1 if of none."""
@@ -404,19 +441,32 @@ class SocketIOSite(Site):
         found = self._endpoint(words[1]) if len(words) == 3 and words[1].isascii() else None
         return -1 if found is None else serverOf(found[0].sessionID(*found[1:]))
 
-    def _endpoint(self, target: bytes) -> tuple[SocketIOResource, str, str] | None:
+    def _endpoint(self, target: bytes) -> tuple[SocketIOResource, bytes, bytes] | None:
         """The endpoint that a target names, the path below it, and the query."""
         path, _, query = target.partition(b"?")
+        way = self._way
+        if path != way.path or not way.leads(self.resource):
+            found = self._find(path)
+            if found is None:
+                return None
+            way = found
+            if not way.below:  # a session's id, which is a secret, may stand there
+                self._way = way
+        return way.endpoint, way.below, query
+
+    def _find(self, path: bytes) -> _Way | None:
+        """The way to the endpoint that a path names."""
         names = path.split(b"/")
-        place = 1
+        steps: list[tuple[bytes, Any]] = []
         resource: Any = self.resource
         while not isinstance(resource, SocketIOResource):
+            place = len(steps) + 1
             if place == len(names) or resource.isLeaf or type(resource).getChildWithDefault is not _USUAL:
                 return None
             resource = resource.children.get(names[place])
             if resource is None:
                 return None
-            place += 1
+            steps.append((names[place], resource))
         if b"%" in path:
             return None
-        return resource, b"/".join(names[place:]).decode("ascii"), query.decode("ascii")
+        return _Way(path, self.resource, steps, resource, b"/".join(names[len(steps) + 1 :]))

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorFDSet, IReadDescriptor
 from twisted.internet.main import CONNECTION_DONE
 from twisted.internet.tcp import Server
@@ -29,8 +29,18 @@ _log = Logger()
 #: were read then leaves with what they have brought, and not in an answer of its own.
 _MOST = 256
 _ROUNDS = 2
+
+
+class _Done(Failure):
+    """What Twisted asks of the end of each connection, and finds by the names of classes, is known of this one."""
+
+    def check(self, *errorTypes: Any) -> Any:
+        """See ``Failure.check``."""
+        return None if errorTypes == (ConnectionAborted,) else super().check(*errorTypes)
+
+
 #: How a connection ends whose client has closed it; one for all, as in the reactor.
-DONE = Failure(ConnectionDone())
+DONE = _Done(ConnectionDone())
 
 
 class MemberTransport(Server):
@@ -50,6 +60,13 @@ class MemberTransport(Server):
         self.offset = 0
         self.producer, self.streamingProducer, self.producerPaused = None, False, False
         super().__init__(*accepted)
+
+    def _getLogPrefix(self, applicationObject: Any) -> str:
+        """Twisted's own way asks for an interface before, which takes longer than the rest."""
+        try:
+            return str(applicationObject.logPrefix())
+        except AttributeError:
+            return type(applicationObject).__name__
 
     def startReading(self) -> None:
         """Be read, from now on."""

@@ -186,6 +186,10 @@ class Carrier(Protocol):
 
     transport: Any
 
+    @property
+    def peer(self) -> IAddress:
+        """Where it comes from."""
+
     def isSecure(self) -> bool:
         """Whether it has TLS."""
 
@@ -287,7 +291,7 @@ class ShortRequest:
         """Where it came from."""
         if self._address is None:
             assert self._carrier is not None
-            self._address = self._carrier.transport.getPeer()
+            self._address = self._carrier.peer
         return self._address
 
     def setResponseCode(self, code: int, message: bytes) -> None:

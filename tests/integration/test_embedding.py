@@ -232,6 +232,20 @@ class ReadingTests(RunningCase):
             await site.empty()
 
 
+class ProxyProtocolTests(RunningCase):
+    """Behind a proxy that says in the PROXY protocol where each connection comes from."""
+
+    async def test_address(self) -> None:
+        """Clients have the addresses that the proxy tells."""
+        port: Any = await self.listen(self.site(self.server()), f"haproxy:{LOOPBACK}")
+        for told in ("192.0.2.7", "192.0.2.8"):
+            peer = await self.connect(port.getHost().port)
+            peer.transport.write(f"PROXY TCP4 {told} 192.0.2.1 1234 80\r\n".encode())
+            peer.transport.write(b"GET /socket.io/xhr-polling//1 HTTP/1.1\r\nHost: h\r\n\r\n")
+            await peer.until(b"~m~27~m~")
+        self.assertEqual([connection.address for connection in self.connections], ["192.0.2.7", "192.0.2.8"])
+
+
 class UNIXTests(FolderCase):
     """The endpoint on a UNIX socket, as behind a proxy on the same machine."""
 

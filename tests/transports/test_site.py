@@ -604,6 +604,7 @@ class HeadTests(SynchronousTestCase):
             """A connection."""
 
             transport = None
+            peer = IPv4Address("TCP", "192.0.2.7", 5)
 
             def isSecure(self) -> bool:
                 return False
@@ -694,6 +695,24 @@ class HabitTests(ServerCase):
         for count in (15, 16):  # of fields, two of which ask for polls
             shortcutOf(site, query + b"".join(b"&a%d=" % number for number in range(count - 2)), False)
             self.assertEqual(len(endpoint._resources), 1)
+
+    def test_changingTree(self) -> None:
+        """An endpoint that was found is looked for again when the tree has changed; no path with an id is kept."""
+        site: Any = self.server.site
+        root, target = site.resource, b"/socket.io/?EIO=4&transport=polling"
+        endpoint = root.children[b"socket.io"]
+        self.assertIsNotNone(shortcutOf(site, target, False))
+        self.assertIs(site._way.endpoint, endpoint)
+        self.assertIsNotNone(shortcutOf(site, b"/socket.io/xhr-polling/abc", False))
+        self.assertEqual(site._way.path, b"/socket.io/")
+        root.putChild(b"socket.io", Resource())
+        self.assertIsNone(shortcutOf(site, target, False))
+        other = SocketIOResource(SocketIO(self.server.clock))
+        root.putChild(b"socket.io", other)
+        self.assertIsNotNone(shortcutOf(site, target, False))
+        self.assertIs(site._way.endpoint, other)
+        site.resource = Resource()
+        self.assertIsNone(shortcutOf(site, target, False))
 
     def test_tooManyFields(self) -> None:
         """A query of so many fields that it counts for nothing does so with a session's id in it, too."""
