@@ -8,12 +8,18 @@ from dataclasses import replace
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
+from twisted.trial.unittest import SynchronousTestCase
 
+from siotwisted import SocketIO
 from siotwisted.config import Config
 from siotwisted.connections import Connection
+from siotwisted.dialects.engineio import ENGINEIO_4
 from siotwisted.errors import ConnectionRefused, EncodeError, SessionClosed
 from siotwisted.packets import Kind, Reason
+from siotwisted.wire.enginecodec import SocketIO5Codec
+from tests.fakes import EngineSocket, connect
 from tests.fakes_application import NEW, OLD, SIMPLE, ApplicationCase, FakeDialect, FakeSession
 
 
@@ -550,3 +556,26 @@ class TimeTests(ApplicationCase):
         """A session that ends before needs no alarm."""
         self.session().close(Reason.TRANSPORT_CLOSE)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class ComingAndGoingTests(SynchronousTestCase):
+    """A client that joins and leaves for ever, with a session as it is."""
+
+    def test_undelivered(self) -> None:
+        """It is not remembered in all those namespaces, but in those that something is lost in."""
+        clock, lost = Clock(), list[tuple[str, list[Any]]]()
+        sio = SocketIO(clock)
+        sio.onUndelivered(lambda connection, messages, _: lost.append((connection.namespace.name, messages[0].data)))
+        session, socket = connect(sio.registry, EngineSocket, SocketIO5Codec, ENGINEIO_4)
+        client = sio._clients[session.id]
+        for number in range(100):
+            namespace = sio.of(f"/n{number}")
+            socket.receive(f"40/n{number},")
+            if number in (7, 70):
+                namespace.emit("lost", number)
+            socket.receive(f"41/n{number},")
+            self.assertLessEqual(len(client._latest or ()), 34)
+        clock.advance(0)
+        session.close(Reason.TRANSPORT_CLOSE)
+        self.assertEqual(lost, [("/n7", ["lost", 7]), ("/n70", ["lost", 70])])
+        self.assertIsNone(client._latest)

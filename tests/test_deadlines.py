@@ -1,11 +1,16 @@
-"""Deadlines that are equally far away for all."""
+"""Deadlines that are equally far away for all, and alarms that are not."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from math import inf
+
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from siotwisted.deadlines import Deadlines
+from siotwisted.deadlines import Alarms, Deadlines
 
 
 class DeadlinesTests(SynchronousTestCase):
@@ -117,3 +122,159 @@ class DeadlinesTests(SynchronousTestCase):
         self.assertEqual(len(self.passed), 1)
         self.clock.advance(0.5)
         self.assertEqual(self.passed, [("a", 10.25), ("b", 20.5)])
+
+
+class Sleeper:
+    """
+    Who is to be woken.
+
+    :ivar woken: when it was.
+    """
+
+    def __init__(self, alarms: Alarms, then: Callable[[Sleeper], object] = lambda sleeper: None) -> None:
+        self.alarm = inf
+        self.woken: list[float] = []
+        self._alarms = alarms
+        self._then = then
+
+    def __lt__(self, other: object, /) -> bool:
+        return False
+
+    def sleep(self, seconds: float) -> None:
+        """Be woken in so many seconds."""
+        self._alarms.set(self, self._alarms.now() + seconds, seconds)
+
+    def wake(self) -> None:
+        """Remember it."""
+        self.woken.append(self._alarms.now())
+        self._then(self)
+
+
+class AlarmsTests(SynchronousTestCase):
+    """Whoever sleeps, and the one alarm."""
+
+    def setUp(self) -> None:
+        """Nobody sleeps."""
+        self.clock = Clock()
+        self.alarms = Alarms(self.clock)
+
+    def sleepers(self, count: int, then: Callable[[Sleeper], object] = lambda sleeper: None) -> list[Sleeper]:
+        """So many that are not asleep yet."""
+        return [Sleeper(self.alarms, then) for _ in range(count)]
+
+    def rings(self) -> list[float]:
+        """When the reactor's alarms ring."""
+        return [call.getTime() for call in self.clock.getDelayedCalls()]
+
+    def test_each(self) -> None:
+        """Each is woken at its time, once, and there is one alarm, which is for the first of them."""
+        sleepers = self.sleepers(4)
+        for sleeper, seconds in zip(sleepers, (5, 2, 9, 2), strict=True):
+            sleeper.sleep(seconds)
+        for next in (2, 5, 9):
+            self.assertEqual(self.rings(), [next])
+            self.clock.advance(next - self.clock.seconds())
+        self.assertEqual([each.woken for each in sleepers], [[5], [2], [9], [2]])
+        self.assertEqual((self.rings(), {each.alarm for each in sleepers}), ([], {inf}))
+
+    def test_moved(self) -> None:
+        """Who is to be woken at another time is woken at that alone."""
+        (sleeper,) = self.sleepers(1)
+        for seconds in (5, 3, 3, 8):
+            sleeper.sleep(seconds)
+        self.clock.pump([1] * 20)
+        self.assertEqual((sleeper.woken, self.rings()), ([8], []))
+
+    def test_cancel(self) -> None:
+        """Who is not to be woken any more is not; when there is nobody else, no alarm is left."""
+        sleepers = self.sleepers(3)
+        for sleeper in sleepers:
+            self.alarms.cancel(sleeper)
+            sleeper.sleep(5)
+        self.alarms.cancel(sleepers[0])
+        self.alarms.cancel(sleepers[2])
+        self.alarms.cancel(sleepers[2])
+        self.assertEqual(self.rings(), [5])
+        self.clock.advance(5)
+        self.assertEqual([each.woken for each in sleepers], [[], [5], []])
+        self.assertEqual(self.rings(), [])
+        sleepers[0].sleep(1)
+        self.alarms.cancel(sleepers[0])
+        self.assertEqual(self.rings(), [])
+
+    def test_cancelledBehind(self) -> None:
+        """When those that are left behind the one that is woken are not to be, no alarm is left."""
+        first, second = self.sleepers(2)
+        first.sleep(1)
+        second.sleep(2)
+        self.alarms.cancel(second)
+        self.clock.advance(1)
+        self.assertEqual((first.woken, second.woken, self.rings()), ([1], [], []))
+
+    def test_forgotten(self) -> None:
+        """However many come and go, not many of them are kept."""
+        (staying,) = self.sleepers(1)
+        staying.sleep(1000)
+        for _ in range(1000):
+            (sleeper,) = self.sleepers(1)
+            sleeper.sleep(100)
+            self.alarms.cancel(sleeper)
+            self.assertLess(len(self.alarms._heap), 70)
+        self.clock.advance(1000)
+        self.assertEqual((staying.woken, self.rings()), ([1000], []))
+
+    def test_within(self) -> None:
+        """Who is woken may sleep on, and cancel the alarms of others, which are due as well."""
+
+        def then(sleeper: Sleeper) -> None:
+            for each in sleepers:
+                if each is not sleeper:
+                    self.alarms.cancel(each)
+            sleeper.sleep(3)
+
+        sleepers = self.sleepers(3, then)
+        for sleeper in sleepers:
+            sleeper.sleep(2)
+        self.clock.advance(2)
+        self.assertEqual(sorted(each.woken for each in sleepers), [[], [], [2]])
+        self.assertEqual(self.rings(), [5])
+        self.clock.advance(3)
+        self.assertEqual(sorted(each.woken for each in sleepers), [[], [], [2, 5]])
+
+    def test_fails(self) -> None:
+        """What fails for one is in the log, and nothing to the others, nor to their next alarms."""
+
+        def then(sleeper: Sleeper) -> None:
+            sleeper.sleep(2)
+            if sleeper is sleepers[1]:
+                raise ZeroDivisionError
+
+        sleepers = self.sleepers(3, then)
+        for sleeper in sleepers:
+            sleeper.sleep(2)
+        self.clock.pump([1] * 4)
+        self.assertEqual([each.woken for each in sleepers], [[2, 4]] * 3)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
+
+    @given(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 40)), max_size=400))
+    def test_any(self, steps: list[tuple[int, int]]) -> None:
+        """Whatever is asked for, all are woken when they are to be, and at no other time."""
+        self.setUp()
+        sleepers = self.sleepers(100)
+        expected: list[list[float]] = [[] for _ in sleepers]
+        due: dict[int, float] = {}
+        for number, seconds in steps:
+            if seconds > 30:
+                self.alarms.cancel(sleepers[number])
+                due.pop(number, None)
+            elif seconds:
+                sleepers[number].sleep(seconds)
+                due[number] = self.clock.seconds() + seconds
+            else:
+                self.clock.advance(number)
+                for each in [each for each, time in due.items() if time <= self.clock.seconds()]:
+                    del due[each]
+                    expected[each].append(self.clock.seconds())
+            self.assertEqual([each.woken for each in sleepers], expected)
+            self.assertEqual(len(self.rings()), 1 if due else 0)
+            self.assertEqual([each.alarm for each in sleepers], [due.get(each, inf) for each in range(100)])

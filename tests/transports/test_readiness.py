@@ -13,7 +13,7 @@ from typing import Any
 
 from twisted.internet import reactor as installedReactor
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import Clock, deferLater
@@ -23,7 +23,7 @@ from twisted.test.proto_helpers import StringTransport
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
-from siotwisted.transports.readiness import MemberTransport, ReadySet
+from siotwisted.transports.readiness import DONE, MemberTransport, ReadySet
 
 # Typed loosely: what it can do depends on the platform.
 reactor: Any = installedReactor
@@ -355,6 +355,21 @@ class ReadySetTests(TestCase):
         transport.unregisterProducer()
         transport.abortConnection()
         await member.lost
+
+    async def test_logPrefix(self) -> None:
+        """Lines in the log begin with what a protocol says of itself, or with the name of its class."""
+        self.ready.accept(self.port)
+        for prefix, logPrefix in (("Mine", lambda self: "Mine"), ("Silent", property())):
+            self.member = type("Silent", (Member,), {"logPrefix": logPrefix})
+            client, member = await self._connect()
+            self.assertTrue(member.transport.logPrefix().startswith(f"{prefix},"), member.transport.logPrefix())
+            client.close()
+            await member.lost
+
+    def test_done(self) -> None:
+        """The one end of all connections that ended well is what it is, whoever asks."""
+        for errors in ((ConnectionAborted,), (ConnectionDone,), (ConnectionLost,), (ConnectionAborted, ConnectionDone)):
+            self.assertIs(DONE.check(*errors), Failure(ConnectionDone()).check(*errors))
 
     async def test_reactorStops(self) -> None:
         """When its reactor has stopped, all members are lost."""
