@@ -83,8 +83,8 @@ class SIOCodec(Codec):
         return self.eventOf(text.decode()) if text.isascii() else None
 
     def eventIn(self, payload: str | bytes, form: bool = False) -> list[Any] | None:
-        """The same of a payload; in a form its length says nothing."""
-        return None if form else self.eventOf(payload)
+        """The same of a payload; in a form its length says nothing if it has line breaks."""
+        return None if form and not (isinstance(payload, str) and payload.isprintable()) else self.eventOf(payload)
 
     def decode(self, payload: str, form: bool = False) -> Iterable[Packet]:
         """The packets of one payload; see :meth:`Codec.decode <siotwisted.wire.codec.Codec.decode>`."""

@@ -343,8 +343,14 @@ class SocketIO09Codec(BaseCodec):
         return None
 
     def eventIn(self, payload: str | bytes, form: bool = False) -> list[Any] | None:
-        """See :meth:`BaseCodec.eventIn`."""
-        return None if form else self.eventOf(payload)
+        """See :meth:`BaseCodec.eventIn`. A packet alone may be framed like several."""
+        if form or isinstance(payload, bytes):
+            return None
+        if payload[:1] == "\ufffd":
+            size, _, payload = payload[1:].partition("\ufffd")
+            if not (payload.isascii() and size == str(len(payload))):
+                return None
+        return self.eventOf(payload)
 
     def read(self, payload: str | bytes, form: bool = False) -> Iterator[Packet]:
         """The packets of a payload or a WebSocket message, which is text."""

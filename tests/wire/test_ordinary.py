@@ -81,6 +81,9 @@ def payloads(draw: st.DrawFn) -> str:
                 f"5:::{good}",
                 f"5:1+::{good}",
                 f"5::/a:{good}",
+                f"\ufffd{len(good) + 4}\ufffd5:::{good}",
+                f"\ufffd{len(good) + 4}\ufffd5:::{good}" * 2,
+                f"\ufffd0{len(good) + 4}\ufffd5:::{good}",
                 frame(event),
                 frame(f"~j~{event}"),
                 frame("~h~1"),
@@ -117,7 +120,11 @@ class ReadTests(SynchronousTestCase):
     @example('5:::{"name":"a","args":[1]}', SocketIO09Codec, None)
     @example('5:::{"name":"connect","args":[1]}', SocketIO09Codec, None)
     @example('5:::{"name":1}', SocketIO09Codec, None)
+    @example('\ufffd27\ufffd5:::{"name":"a","args":[1]}', SocketIO09Codec, False)
+    @example('\ufffd27\ufffd5:::{"name":"a","args":[1]}', SocketIO09Codec, None)
     @example("~m~1~m~a", SIOCodec, False)
+    @example("~m~1~m~a", SIOCodec, True)
+    @example("~m~3~m~a\r\n", SIOCodec, True)
     def test_same(self, payload: str | bytes, kind: type[BaseCodec], form: bool | None) -> None:
         """An ordinary event is what the long way reads, in the root namespace, without an answer, and alone."""
         codec, recorder = made(kind)
@@ -192,7 +199,15 @@ class ReadTests(SynchronousTestCase):
             self.assertEqual((codec.eventOf(message), codec.eventIn(payload)), (["a", 1],) * 2)
         codec, _ = made(SIOCodec)
         self.assertEqual((codec.eventOf("~m~1~m~a"), codec.eventIn("~m~1~m~a")), (["message", "a"],) * 2)
-        self.assertIsNone(codec.eventIn("~m~1~m~a", True))
+        self.assertEqual(codec.eventIn("~m~1~m~a", True), ["message", "a"])
+        self.assertIsNone(codec.eventIn("~m~3~m~a\r\n", True))
+        codec, _ = made(SocketIO09Codec)
+        call = '5:::{"name":"a","args":[1]}'
+        self.assertEqual(codec.eventIn(f"\ufffd{len(call)}\ufffd{call}"), ["a", 1])
+        for size, said in ((len(call) - 1, call), (28, call.replace("1", '"é"')), (len(call), f"{call}\ufffd")):
+            self.assertIsNone(codec.eventIn(f"\ufffd{size}\ufffd{said}"))
+        self.assertIsNone(codec.eventIn(f"\ufffd{len(call)}\ufffd{call}", True))
+        self.assertIsNone(codec.eventIn(call.encode()))
 
 
 class Framed(checks.Transport):
