@@ -202,12 +202,12 @@ class ReadTests(SynchronousTestCase):
         self.assertEqual(codec.eventIn("~m~1~m~a", True), ["message", "a"])
         self.assertIsNone(codec.eventIn("~m~3~m~a\r\n", True))
         codec, _ = made(SocketIO09Codec)
-        call = '5:::{"name":"a","args":[1]}'
-        self.assertEqual(codec.eventIn(f"\ufffd{len(call)}\ufffd{call}"), ["a", 1])
-        for size, said in ((len(call) - 1, call), (28, call.replace("1", '"é"')), (len(call), f"{call}\ufffd")):
-            self.assertIsNone(codec.eventIn(f"\ufffd{size}\ufffd{said}"))
-        self.assertIsNone(codec.eventIn(f"\ufffd{len(call)}\ufffd{call}", True))
-        self.assertIsNone(codec.eventIn(call.encode()))
+        alone = '5:::{"name":"a","args":[1]}'
+        self.assertEqual(codec.eventIn(f"\ufffd{len(alone)}\ufffd{alone}"), ["a", 1])
+        for size, text in ((len(alone) - 1, alone), (28, alone.replace("1", '"é"')), (len(alone), f"{alone}\ufffd")):
+            self.assertIsNone(codec.eventIn(f"\ufffd{size}\ufffd{text}"))
+        self.assertIsNone(codec.eventIn(f"\ufffd{len(alone)}\ufffd{alone}", True))
+        self.assertIsNone(codec.eventIn(alone.encode()))
 
 
 class Framed(checks.Transport):
