@@ -198,7 +198,7 @@ class Client:
         """Have it told, in the end, what was not delivered of what it sent."""
         if self._latest is None:
             self._latest = {}
-        elif len(self._latest) >= _MOST:
+        elif len(self._latest) >= _MOST and not self.session.closed:  # at its end it leaves all, and each matters
             needed = self.session.outbox.namespaces()
             self._latest = {each: latest for each, latest in self._latest.items() if each in needed}
         self._latest[name] = connection
@@ -483,7 +483,8 @@ class Client:
     def _abandon(self, name: str) -> None:
         """The client leaves before it has joined: whoever still thinks about it need not."""
         joining = self._arrived(name)
-        assert joining is not None
+        if joining is None:
+            return  # it has been decided, by who was told that another one is abandoned
         joining.over = True
         if joining.connection is not None and not joining.connection.joined:
             joining.connection.joined = False

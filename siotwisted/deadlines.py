@@ -116,6 +116,9 @@ class Alarms:
 
     def set(self, sleeper: Sleeper, due: float, seconds: float) -> None:
         """Wake it at this time, which is in so many seconds, and not when it was to be woken before."""
+        if due == inf:
+            self.cancel(sleeper)
+            return
         if sleeper.alarm != inf:
             self._idle += 1
         sleeper.alarm = due
@@ -132,7 +135,8 @@ class Alarms:
         if self._idle == len(self._heap):
             self._clear()
         elif self._idle > _FEW and 2 * self._idle > len(self._heap):
-            self._heap = [each for each in self._heap if each[0] == each[1].alarm]
+            # One that was to be woken at the same time once before is there twice.
+            self._heap = list(dict.fromkeys(each for each in self._heap if each[0] == each[1].alarm))
             heapify(self._heap)
             self._idle = 0
 
@@ -167,4 +171,4 @@ class Alarms:
             self._clear()
         else:
             due = self._heap[0][0]
-            self._ringIn(max(due - now, 0.0), due)
+            self._ringIn(max(due - self._clock.seconds(), 0.0), due)

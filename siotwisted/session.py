@@ -325,10 +325,8 @@ class Session(Sender):
             outbox.confirm(place or 0)
             outbox.handBack()
             if answered is not None and read is False:
-                self._beside = [
-                    *(besides or ()),
-                    *(self._beside or ()),
-                ]  # the whole answer was lost, and a question with it
+                # The whole answer was lost, and a question with it.
+                self._beside = [*(besides or ()), *(self._beside or ())] or None
         return read is not None
 
     def _tellLate(self, transport: ISessionTransport, got: int | None, moved: bool) -> None:

@@ -23,7 +23,7 @@ from twisted.web.server import NOT_DONE_YET, Request, Site
 from siotwisted.deadlines import Deadlines
 from siotwisted.ids import serverOf
 from siotwisted.resource import SocketIOResource
-from siotwisted.transports.http import TransportResource, respond
+from siotwisted.transports.http import TransportResource, addressText, respond
 from siotwisted.transports.immediate import hasUnsent, takesAtOnce, writeAtOnce
 from siotwisted.transports.readiness import MemberTransport, ReadySet
 from siotwisted.transports.shortcut import Head, Pattern, ShortRequest, readHead, timeless
@@ -308,9 +308,10 @@ class _Channel(Protocol):
         return self._secure
 
     @property
-    def peer(self) -> IAddress:
-        """Where it comes from; whoever wraps it may know better than whoever has accepted it."""
-        return self._address if self._atOnce and self._address is not None else self.transport.getPeer()
+    def host(self) -> str:
+        """The address of the other end, as text: connections of Twisted's own have it, and not only as an object."""
+        host: str = self.transport.hostname if self._atOnce else addressText(self.transport.getPeer())
+        return host
 
     # Connections that nothing comes on.
 

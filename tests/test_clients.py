@@ -18,6 +18,7 @@ from siotwisted.connections import Connection
 from siotwisted.dialects.engineio import ENGINEIO_4
 from siotwisted.errors import ConnectionRefused, EncodeError, SessionClosed
 from siotwisted.packets import Kind, Reason
+from siotwisted.testing import MemoryPeer
 from siotwisted.wire.enginecodec import SocketIO5Codec
 from tests.fakes import EngineSocket, connect
 from tests.fakes_application import NEW, OLD, SIMPLE, ApplicationCase, FakeDialect, FakeSession
@@ -579,3 +580,51 @@ class ComingAndGoingTests(SynchronousTestCase):
         session.close(Reason.TRANSPORT_CLOSE)
         self.assertEqual(lost, [("/n7", ["lost", 7]), ("/n70", ["lost", 70])])
         self.assertIsNone(client._latest)
+
+    def test_movedAtTheEnd(self) -> None:
+        """However many it was in, and had left, all that it is in at its end is remembered till that is settled."""
+        clock = Clock()
+        sio = SocketIO(clock, Config(identity=lambda handshake: handshake.query["id"]))
+        names = [f"/n{number}" for number in range(40)]
+        for name in names:
+            sio.of(name)
+        first = MemoryPeer(sio, query={"id": "x"})
+        for name in names[:20]:
+            first.connect(name)
+            first.disconnect(name)
+        for name in names[20:]:
+            first.connect(name)
+        session: Any = first.session
+        connections = sio._clients[session.id].connections
+        liveness = session._liveness
+        liveness._asked = True  # it is silent from now on
+        delivered = [connections[name].deliver(name) for name in names[20:]]
+        second = MemoryPeer(sio, query={"id": "x"})
+        for name in names[20:]:
+            second.connect(name)
+        clock.pump([10] * 10)
+        self.assertEqual([each.called for each in delivered], [True] * 20)
+        self.assertEqual(
+            sorted(packet.data[1] for packet in second.received if packet.kind is Kind.EVENT), sorted(names[20:])
+        )
+        told = sio.statistics()
+        self.assertEqual(told.accepted, told.confirmed + told.pending + told.undelivered + told.moved)
+
+    def test_awayAtTheEnd(self) -> None:
+        """The same, if it may come back for what it has missed: nobody is away for ever."""
+        clock = Clock()
+        sio = SocketIO(clock, Config(recovery=120))
+        names = [f"/n{number}" for number in range(40)]
+        for name in names:
+            sio.of(name)
+        peer = MemoryPeer(sio)
+        for name in names[:20]:
+            peer.connect(name)
+            peer.disconnect(name)
+        for name in names[20:]:
+            peer.connect(name)
+        peer.lose()
+        clock.advance(5)
+        self.assertEqual(len({id(each) for each in sio.absences._away.values()}), len(sio.absences._all))
+        clock.advance(200)
+        self.assertEqual((len(sio.absences._all), clock.getDelayedCalls()), (0, []))

@@ -223,6 +223,32 @@ class AlarmsTests(SynchronousTestCase):
         self.clock.advance(1000)
         self.assertEqual((staying.woken, self.rings()), ([1000], []))
 
+    def test_again(self) -> None:
+        """Who is to be woken at a time at which it was to be woken once before is one, among however many."""
+        sleepers = self.sleepers(100)
+        for seconds in (25, 20, 25):
+            for sleeper in sleepers:
+                sleeper.sleep(seconds)
+        self.alarms.cancel(sleepers[0])
+        self.clock.advance(25)
+        self.assertEqual([each.woken for each in sleepers], [[], *([[25]] * 99)])
+        self.assertEqual((self.alarms._idle, self.rings()), (0, []))
+
+    def test_never(self) -> None:
+        """Who is to be woken in no time is not, and leaves no alarm."""
+        (sleeper,) = self.sleepers(1)
+        sleeper.sleep(5)
+        sleeper.sleep(inf)
+        self.assertEqual((self.rings(), self.alarms._heap), ([], []))
+
+    def test_slow(self) -> None:
+        """What takes its time when it is woken does not make the next one wait for longer."""
+        sleepers = self.sleepers(2, lambda sleeper: setattr(self.clock, "rightNow", self.clock.rightNow + 0.5))
+        for sleeper, seconds in zip(sleepers, (1, 1.75), strict=True):
+            sleeper.sleep(seconds)
+        self.clock.advance(1)
+        self.assertEqual(self.rings(), [1.75])
+
     def test_within(self) -> None:
         """Who is woken may sleep on, and cancel the alarms of others, which are due as well."""
 

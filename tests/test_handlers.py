@@ -5,6 +5,8 @@ The callables of an application: how they are registered and called, and that no
 from __future__ import annotations
 
 import asyncio
+import inspect
+import sys
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
@@ -155,8 +157,12 @@ class HandlersTests(SynchronousTestCase):
         def leaving() -> None:
             raise SystemExit(1)
 
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(len(inspect.stack()) + 200)  # the log would have a thousand lines of it
+        self.addCleanup(sys.setrecursionlimit, limit)
         self.handlers.add(endless)
         self.handlers.call()
+        sys.setrecursionlimit(limit)
         self.assertLoggedOnce(RecursionError)
         self.handlers = Occasion()
         self.handlers.add(leaving)

@@ -181,6 +181,27 @@ class PollTests(FenceCase):
             self.turn()
             self.assertEqual(again.writes, [frames("a")])
 
+    def test_questionBesides(self) -> None:
+        """A question that comes between two polls is asked once, though the answer before it was lost, and others."""
+        session, _ = self.come(ENGINEIO_4, EnginePoll)
+
+        def poll(told: bool) -> EnginePoll:
+            """The client polls, and says whether it has read the last answer."""
+            transport = EnginePoll(session)
+            transport.told = told
+            session.attach(transport)
+            self.turn()
+            return transport
+
+        send(session, "a")
+        self.turn()
+        for told in (False, True):
+            poll(told)
+        send(session, "b")
+        self.turn()
+        session._liveness.ask()
+        self.assertEqual(poll(False).writes[0].count(b"\x1e2"), 1)
+
     def test_unknown(self) -> None:
         """If nobody can know, the session ends, and the message is not sent again."""
         session, _ = self.come(SOCKETIO_09, FakePoll)

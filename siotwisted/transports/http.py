@@ -93,6 +93,11 @@ def addressText(address: IAddress) -> str:
     return getattr(address, "host", None) or os.fsdecode(getattr(address, "name", None) or b"")
 
 
+def hostOf(request: AnyRequest) -> str:
+    """The :func:`addressText` of where a request came from."""
+    return request.host if isinstance(request, ShortRequest) else addressText(request.getClientAddress())
+
+
 def setHeaders(request: AnyRequest, headers: dict[str, str]) -> None:
     """Set response headers, beside those of every answer, and none that tells the server's version."""
     if isinstance(request, ShortRequest):
@@ -254,7 +259,7 @@ def refuse(request: AnyRequest, refusal: Refusal) -> int | bytes:
     """Say no; to be returned from a ``render`` method."""
     _log.info(
         "refused {address}: {why}",
-        address=addressText(request.getClientAddress()),
+        address=hostOf(request),
         why=refusal.message,
     )
     if not refusal.status:
@@ -425,11 +430,11 @@ class TransportResource(Resource, ABC):
             query = MappingProxyType(queryOf(request))
             asked = self._asked = _Asked(request.uri, request.path.decode("latin-1"), query)
         return Handshake(
-            method="GET",
+            method="POST" if request.method == b"POST" else "GET",
             path=asked.path,
             headers=fieldsOf(request),
             query=asked.query,
-            address=addressText(request.getClientAddress()),
+            address=hostOf(request),
             secure=request.isSecure(),
             time=self._admission.registry.clock.seconds(),
             transport=self._route.transport,

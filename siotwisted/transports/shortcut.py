@@ -187,8 +187,8 @@ class Carrier(Protocol):
     transport: Any
 
     @property
-    def peer(self) -> IAddress:
-        """Where it comes from."""
+    def host(self) -> str:
+        """The address of the other end, as text."""
 
     def isSecure(self) -> bool:
         """Whether it has TLS."""
@@ -287,11 +287,16 @@ class ShortRequest:
         """Whether it came through TLS."""
         return self._carrier is not None and self._carrier.isSecure()
 
+    @property
+    def host(self) -> str:
+        """Where it came from, as text; nothing when the connection is lost."""
+        return "" if self._carrier is None else self._carrier.host
+
     def getClientAddress(self) -> IAddress:
         """Where it came from."""
         if self._address is None:
             assert self._carrier is not None
-            self._address = self._carrier.peer
+            self._address = self._carrier.transport.getPeer()
         return self._address
 
     def setResponseCode(self, code: int, message: bytes) -> None:

@@ -96,7 +96,8 @@ class SocketIOWebSocketProtocol(WebSocketServerProtocol):
 
     What it is at its beginning is in its class, so that thousands of them that say nothing take little memory.
 
-    :ivar admitted: what a resource found out about the request before; None if the protocol has to.
+    :ivar admitted: what a resource found out about the request, until the WebSocket is open; None if the protocol has
+        to find out.
     :ivar ready: whether it takes bytes now: it is open, and the client reads fast enough.
     """
 

@@ -337,6 +337,8 @@ class ShortWayTests(ServerCase):
         self.patch(siteModule, "takesAtOnce", lambda transport: True)
         ServerEnd.setTcpNoDelay = lambda end, enabled: None  # type: ignore[attr-defined]
         self.addCleanup(delattr, ServerEnd, "setTcpNoDelay")
+        ServerEnd.hostname = ADDRESS  # type: ignore[attr-defined]
+        self.addCleanup(delattr, ServerEnd, "hostname")
         client = self.server.connect()
         client.end.protocol = client._protocol  # type: ignore[attr-defined]
         client.request("GET", "/websocket", UPGRADE)
@@ -604,7 +606,7 @@ class HeadTests(SynchronousTestCase):
             """A connection."""
 
             transport = None
-            peer = IPv4Address("TCP", "192.0.2.7", 5)
+            host = ""
 
             def isSecure(self) -> bool:
                 return False

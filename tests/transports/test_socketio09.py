@@ -12,6 +12,7 @@ from urllib.parse import quote
 from twisted.internet.defer import Deferred
 
 from siotwisted.config import Config
+from siotwisted.handshake import Handshake
 from siotwisted.outgoing import Outgoing
 from siotwisted.packets import Kind, Packet, Reason, messagePacket
 from siotwisted.wire.wrappings import HTMLFILE_09_OPENING
@@ -102,6 +103,19 @@ class HandshakeTests(Case09):
         connection = self.server.connection
         self.assertEqual(connection.handshake.query, {"t": "1"})
         self.assertEqual((connection.transport, connection.session.dialect.name), ("xhr-polling", "Socket.IO 0.7-0.9"))
+
+    def test_method(self) -> None:
+        """Some post what asks for a session; the application is told so."""
+        methods: list[str] = []
+
+        def authorize(handshake: Handshake) -> bool:
+            methods.append(handshake.method)
+            return True
+
+        self.server.sio.authorize(authorize)
+        for method in ("GET", "POST"):
+            self.assertEqual(self.server.request(method, "/1/").response().status, 200)
+        self.assertEqual(methods, ["GET", "POST"])
 
     def test_errors(self) -> None:
         """A version that there is not, a foreign page, a method, a server that stops."""
