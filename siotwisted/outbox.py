@@ -64,6 +64,9 @@ class Outbox(list[Queued]):
     Beside messages it holds packets that the library itself has to say in their midst, which count in none of the
     figures. A place is the number of packets up to and with one.
 
+    It is the list of all that is not confirmed, of which its methods alone may take anything: an object less to look at
+    for each recipient of a broadcast, which with thousands of them comes from memory.
+
     Of bytes it has sums alone, and none for each packet, which every message would pay for. What it needs beside them,
     when a part of a sum moves on, it gets by adding up again.
 
