@@ -27,9 +27,9 @@ from siotwisted.errors import (
     SessionClosed,
     UnsupportedByClient,
 )
-from siotwisted.handlers import waitable
 from siotwisted.handshake import Handshake
 from siotwisted.ids import newID
+from siotwisted.joining import Joining
 from siotwisted.outbox import Entry
 from siotwisted.outgoing import Outgoing
 from siotwisted.packets import Kind, Packet, Reason
@@ -80,42 +80,6 @@ class Directory(Protocol):
         """Somebody has left this namespace, or was not let in."""
 
 
-class _Joining:
-    """
-    A client on its way into a namespace.
-
-    :ivar connection: its connection, as soon as there is one.
-    :ivar held: the packets that came for the namespace meanwhile, if any did.
-    :ivar thinking: what is being waited for.
-    :ivar over: whether it is not on its way any more.
-    :ivar absence: how it was away, if it says where it was and what it has.
-    :ivar has: the stamp of the last message that it says it has, if it can be believed; at most 0 otherwise.
-    """
-
-    __slots__ = ("absence", "connection", "has", "held", "over", "thinking")
-
-    def __init__(self) -> None:
-        self.connection: Connection | None = None
-        self.held: Backlog | None = None
-        self.thinking: Deferred[Any] | None = None
-        self.over = False
-        self.absence: Absence[Connection] | None = None
-        self.has = 0
-
-    async def wait(self, result: object) -> Any:
-        """What a result comes to."""
-        later = waitable(result)
-        if later is None:
-            return result
-        self.thinking = later
-        if self.over:
-            later.cancel()  # the client was thrown out by who thinks now
-        try:
-            return await later
-        finally:
-            self.thinking = None
-
-
 class Client:
     """
     One client.
@@ -132,7 +96,7 @@ class Client:
         self.connections: dict[str, Connection] = {}
         self._directory = directory
         #: The namespaces that it is about to join, while there is one.
-        self._joining: dict[str, _Joining] | None = None
+        self._joining: dict[str, Joining] | None = None
         #: Namespaces that it was told to leave, as what it sent before it knew may still come.
         self._left: set[str] | None = None
         #: The connections that it had last, by namespace, of those that it has left: to whom belongs what its session
@@ -258,7 +222,7 @@ class Client:
         elif kind is not Kind.CONNECT:  # which the clients of 4.6.0 say twice
             self._object()
 
-    def _hold(self, joining: _Joining, packet: Packet) -> None:
+    def _hold(self, joining: Joining, packet: Packet) -> None:
         """A packet for a namespace that the client is not in yet, or whose handlers have just begun to hear of it."""
         kind = packet.kind
         if kind is Kind.DISCONNECT:
@@ -275,7 +239,7 @@ class Client:
             self._log.info("session {label}: too many packets before it has joined", label=self.session.label)
             self.session.close(Reason.FORCED_CLOSE)
 
-    def _held(self, joining: _Joining) -> Backlog:
+    def _held(self, joining: Joining) -> Backlog:
         if joining.held is None:
             config = self._directory.config
             joining.held = Backlog(self.session, config.queueMessages, config.queueBytes)
@@ -305,7 +269,7 @@ class Client:
         if len(self.connections) + len(self._joining or ()) >= _MOST:
             self._refuse(name, "too many namespaces")
             return
-        joining = _Joining()
+        joining = Joining()
         if self._joining is None:
             self._joining = {}
         self._joining[name] = joining
@@ -322,9 +286,7 @@ class Client:
             refusal = self._undecided(name)
         self._decided(name, joining, found, refusal)
 
-    async def _decide(
-        self, name: str, auth: Any, joining: _Joining, found: Core | Deferred[Core | None] | None
-    ) -> None:
+    async def _decide(self, name: str, auth: Any, joining: Joining, found: Core | Deferred[Core | None] | None) -> None:
         """Ask everybody who has a say, then let the client in or refuse it."""
         core: Core | None = None
         refusal: ConnectionRefused | None = None
@@ -354,7 +316,7 @@ class Client:
         self._log.failure("whether a client may join {namespace} can't be told", namespace=name)
         return ConnectionRefused("internal error")
 
-    def _decided(self, name: str, joining: _Joining, core: Core | None, refusal: ConnectionRefused | None) -> None:
+    def _decided(self, name: str, joining: Joining, core: Core | None, refusal: ConnectionRefused | None) -> None:
         """Let the client in or refuse it, unless it has left."""
         if not joining.over:
             if refusal is None and joining.connection is not None:
@@ -371,7 +333,7 @@ class Client:
             core.joining -= 1
             self._directory.vacated(core)
 
-    def _connection(self, core: Core, name: str, auth: Any, joining: _Joining) -> Connection:
+    def _connection(self, core: Core, name: str, auth: Any, joining: Joining) -> Connection:
         session = self.session
         config = self._directory.config
         dialect, handshake = session.dialect, session.handshake
@@ -427,7 +389,7 @@ class Client:
         absences.hold(absence)
         return absence
 
-    def _accept(self, name: str, joining: _Joining, connection: Connection) -> None:
+    def _accept(self, name: str, joining: Joining, connection: Connection) -> None:
         """Let the client in; what it sent meanwhile is heard when its connection is known."""
         absences = self._directory.absences
         if joining.absence is not None and not absences.lasts(joining.absence):
@@ -473,7 +435,7 @@ class Client:
         connection.entered()
         connection.core.handlers.tell("connect", connection)
 
-    def _arrived(self, name: str) -> _Joining | None:
+    def _arrived(self, name: str) -> Joining | None:
         """It is not on its way there any more, if it was."""
         joining = self._joining.pop(name, None) if self._joining else None
         if not self._joining:

@@ -38,6 +38,7 @@ class Deadlines(Generic[_Waiting]):
         #: When the time of each is over: the first one's is over first.
         self._due: dict[_Waiting, float] = {}
         self._alarm: IDelayedCall | None = None
+        #: When that rings, which it takes longer to ask it.
         self._rings = inf
 
     def add(self, waiting: _Waiting) -> None:

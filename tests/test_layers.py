@@ -37,6 +37,7 @@ LAYERS = (
     "transports.flashpolicy; "
     "handlers < ledger < absences < recipients; "
     "handlers events backlog < middleware recipients < connections < clients namespaces fanout; "
+    "absences backlog handlers connections < joining < clients; "
     "connections recipients fanout < cluster; "
     "absences < connections clients fanout",
     "server; clientfiles < resource < site",
