@@ -245,7 +245,6 @@ class ShortRequest:
     """
 
     __slots__ = (
-        "_address",
         "_answer",
         "_carrier",
         "_status",
@@ -267,7 +266,6 @@ class ShortRequest:
         self.body = body
         self.cut: Callable[[], object] | None = None
         self._carrier: Carrier | None = carrier
-        self._address: IAddress | None = None
         self._status = b"200 OK"
         self.common = NO_HEADERS
         self.headers: dict[str, str] = {}
@@ -294,10 +292,9 @@ class ShortRequest:
 
     def getClientAddress(self) -> IAddress:
         """Where it came from."""
-        if self._address is None:
-            assert self._carrier is not None
-            self._address = self._carrier.transport.getPeer()
-        return self._address
+        assert self._carrier is not None
+        address: IAddress = self._carrier.transport.getPeer()
+        return address
 
     def setResponseCode(self, code: int, message: bytes) -> None:
         """Set the status of the answer."""
